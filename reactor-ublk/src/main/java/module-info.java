@@ -1,0 +1,7 @@
+/** Linux ublk block devices for Project Reactor. */
+module io.reactorublk {
+    requires transitive io.reactorublk.uring;
+    requires static transitive org.jspecify;
+    requires static micrometer.core;
+    requires org.slf4j;
+}

@@ -1,0 +1,6 @@
+/** io_uring for Project Reactor. The only module here that needs {@code --enable-native-access}. */
+module io.reactorublk.uring {
+    requires transitive reactor.core;
+    requires static transitive org.jspecify;
+    requires org.slf4j;
+}
