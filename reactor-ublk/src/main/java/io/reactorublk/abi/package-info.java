@@ -28,7 +28,7 @@
  * 2c148e92b8318deeb767fabd60822113e575ee664ff09a1873aed8f7a495793c  asm-generic/errno-base.h
  * }
  *
- * <p>A constant is a method here. It has the width of the C expression but never its missing sign:
+ * <p>A constant is a method here. It is as wide as the C expression, and signed even where C is not:
  * {@code UBLKSRV_IO_BUF_OFFSET()} is a negative {@code int} and has to be widened with
  * {@link java.lang.Integer#toUnsignedLong} before it is an offset. Getters and setters are plain
  * accesses. The inline functions of the header, {@code ublksrv_get_op} and the like, are not here:

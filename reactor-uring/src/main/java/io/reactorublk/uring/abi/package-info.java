@@ -42,7 +42,7 @@
  * 32bb5a3e3064a8c83db9666783fa1196c606580a179cd9c8f993203eddb4af73  linux/stat.h
  * }
  *
- * <p>A constant is a method here. It has the width of the C expression but never its missing sign:
+ * <p>A constant is a method here. It is as wide as the C expression, and signed even where C is not:
  * {@code IORING_REGISTER_USE_REGISTERED_RING()} is a negative {@code int}. {@code linux_h} holds
  * the values of x86-64; some {@code O_*} differ on other processors. Getters and setters are plain
  * accesses: what the kernel reads or writes at the same time goes through a {@code VarHandle}.
