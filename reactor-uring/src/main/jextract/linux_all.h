@@ -3,5 +3,7 @@
 #include <linux/eventfd.h>
 #include <linux/falloc.h>
 #include <linux/fcntl.h>
+#include <linux/fs.h>
+#include <linux/mman.h>
 #include <linux/prctl.h>
 #include <linux/stat.h>

@@ -113,6 +113,24 @@ public class linux_h extends abi_shared {
     public static int FALLOC_FL_ZERO_RANGE() {
         return FALLOC_FL_ZERO_RANGE;
     }
+    private static final int MAP_SHARED = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define MAP_SHARED 1
+     * }
+     */
+    public static int MAP_SHARED() {
+        return MAP_SHARED;
+    }
+    private static final int MAP_PRIVATE = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define MAP_PRIVATE 2
+     * }
+     */
+    public static int MAP_PRIVATE() {
+        return MAP_PRIVATE;
+    }
     private static final int PR_SET_IO_FLUSHER = (int)57L;
     /**
      * {@snippet lang=c :
@@ -292,6 +310,15 @@ public class linux_h extends abi_shared {
      */
     public static int EFD_NONBLOCK() {
         return EFD_NONBLOCK;
+    }
+    private static final int RWF_DSYNC = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define RWF_DSYNC 2
+     * }
+     */
+    public static int RWF_DSYNC() {
+        return RWF_DSYNC;
     }
     private static final int STATX_TYPE = (int)1L;
     /**
