@@ -1,0 +1,446 @@
+package io.reactorublk.uring;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.PriorityQueue;
+import java.util.Queue;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+import reactor.core.Disposable;
+import reactor.core.Disposables;
+import reactor.core.Exceptions;
+import reactor.core.publisher.Mono;
+import reactor.core.publisher.Sinks;
+import reactor.core.scheduler.Scheduler;
+import reactor.util.Logger;
+import reactor.util.Loggers;
+import reactor.util.concurrent.Queues;
+
+/**
+ * Drives one {@link Ring}, one {@link #turn} at a time, and is a Reactor {@link Scheduler}: {@code publishOn(loop)} brings a
+ * pipeline to the thread that owns the ring.
+ *
+ * <p>A turn is: run what other threads asked for, let those who batch stage their part, enter the kernel once, tell every
+ * handler what completed. The thread is somebody else's matter, see {@link Kernel#start}. Nothing that runs on a loop may
+ * block; where Reactor can tell, it throws.
+ *
+ * <p>The loop ends by {@link #dispose}: what can be cancelled is, the rest is waited for, then the ring is closed.
+ */
+public final class EventLoop implements Scheduler {
+
+    private static final Logger LOG = Loggers.getLogger(EventLoop.class);
+    private static final VarHandle ASLEEP;
+
+    static {
+        try {
+            ASLEEP = MethodHandles.lookup().findVarHandle(EventLoop.class, "asleep", boolean.class);
+        } catch (ReflectiveOperationException e) {
+            throw new ExceptionInInitializerError(e);
+        }
+    }
+
+    private static final int TASKS_A_TURN = 1024;
+
+    private final Kernel kernel;
+    private final String name;
+    private final Ring ring;
+    private final Arena arena = Arena.ofShared();
+    private final int wakeUpFd;
+    private final MemorySegment wakeUps;
+    private final CompletionHandler onWokenUp = this::onWokenUp;
+    private final Queue<Runnable> tasks = Queues.<Runnable>unboundedMultiproducer().get();
+    private final PriorityQueue<Timer> timers = new PriorityQueue<>();
+    private final List<Runnable> hooks = new ArrayList<>();
+    private final Sinks.Empty<Void> whenClosed = Sinks.empty();
+    private final AtomicInteger lateTasks = new AtomicInteger();
+
+    /** Who is turning the loop right now. Racy reads are harmless: only who wrote himself here can find himself here. */
+    private @Nullable Thread turner;
+    private boolean enabled;
+    private boolean cancelled;
+    /** Wake-ups that somebody has decided on and that we have not read yet. Not before they are in may the descriptor go. */
+    private long wakeUpsOwed;
+    private volatile boolean asleep;
+    private volatile boolean disposed;
+    private volatile boolean closed;
+
+    /**
+     * A running loop.
+     *
+     * @param name of its thread
+     * @throws KernelException if the kernel refuses a ring; nothing is left behind
+     */
+    public static EventLoop start(Kernel kernel, String name, RingConfig config) {
+        EventLoop loop = new EventLoop(kernel, name, config);
+        kernel.start(loop);
+        return loop;
+    }
+
+    /** A running loop on this machine's kernel, with a ring of {@link RingConfig#DEFAULT} size. */
+    public static EventLoop start(String name) {
+        return start(Kernel.linux(), name, RingConfig.DEFAULT);
+    }
+
+    private EventLoop(Kernel kernel, String name, RingConfig config) {
+        this.kernel = kernel;
+        this.name = name;
+        ring = Ring.open(kernel, config);
+        try {
+            wakeUps = kernel.allocate(Long.BYTES, arena);
+            wakeUpFd = kernel.eventfd();
+        } catch (RuntimeException e) {
+            ring.close();
+            arena.close();
+            throw e;
+        }
+    }
+
+    /** The name of the loop and of its thread. */
+    public String name() {
+        return name;
+    }
+
+    /** The loop's ring, for use on the loop only. */
+    public Ring ring() {
+        return ring;
+    }
+
+    /** The kernel below. */
+    public Kernel kernel() {
+        return kernel;
+    }
+
+    /** Whether the caller runs inside a turn of this loop, and so may use its ring. */
+    public boolean inLoop() {
+        return turner == Thread.currentThread();
+    }
+
+    /**
+     * One turn: tasks, hooks, one system call, completions. For whoever gives the loop its time, and nobody else.
+     *
+     * @return whether there will be another: not if the loop has just closed
+     */
+    public boolean turn() {
+        turner = Thread.currentThread();
+        try {
+            if (!enabled) enable();
+            acceptWakeUps();                                           // before looking for work: who adds some later wakes us
+            runTimers();
+            runTasks();
+            for (int i = 0; i < hooks.size(); i++) run(hooks.get(i));
+            if (disposed && closeIfQuiet()) return false;
+            ring.enter(tasks.isEmpty(), nanosToNextTimer());
+            refuseWakeUps();
+            ring.reap();
+            return true;
+        } finally {
+            turner = null;
+        }
+    }
+
+    /**
+     * Adds something to do in each turn, just before the kernel is entered: the place to stage what was batched.
+     *
+     * @return takes it away again
+     */
+    public Disposable beforeEnter(Runnable hook) {
+        execute(() -> hooks.add(hook));
+        return () -> execute(() -> hooks.remove(hook));
+    }
+
+    /**
+     * Runs a task on the loop: now if that is where the caller is, else in the next turn.
+     *
+     * @throws RejectedExecutionException if the loop is disposed
+     */
+    public void execute(Runnable task) {
+        if (inLoop()) {
+            run(task);
+        } else {
+            enqueue(task);
+        }
+    }
+
+    private void enqueue(Runnable task) {
+        if (disposed) throw Exceptions.failWithRejected(name + " is disposed");
+        tasks.offer(task);
+        wakeUp();
+        if (closed) runLateTasks();
+    }
+
+    /** Makes a sleeping loop turn. Costs nothing to speak of if it is awake, or if somebody has woken it already. */
+    public void wakeUp() {
+        if (asleep && ASLEEP.compareAndSet(this, true, false)) kernel.eventfdWrite(wakeUpFd);
+    }
+
+    private void acceptWakeUps() {
+        ASLEEP.setVolatile(this, true);
+    }
+
+    private void refuseWakeUps() {
+        boolean nobodyCame = (boolean) ASLEEP.getAndSet(this, false);
+        if (!nobodyCame) wakeUpsOwed++;
+    }
+
+    private void enable() {
+        ring.enable();
+        enabled = true;
+        awaitWakeUp();
+    }
+
+    private void awaitWakeUp() {
+        ring.stage(onWokenUp).read(wakeUpFd, IoBuffer.of(wakeUps), 0);
+    }
+
+    private void onWokenUp(int result, int flags) {
+        if (result > 0) wakeUpsOwed -= wakeUps.get(ValueLayout.JAVA_LONG, 0);
+        if (!disposed) awaitWakeUp();
+    }
+
+    private void runTasks() {
+        for (int i = 0; i < TASKS_A_TURN; i++) {
+            Runnable task = tasks.poll();
+            if (task == null) return;
+            run(task);
+        }
+    }
+
+    private void runTimers() {
+        while (true) {
+            Timer timer = timers.peek();
+            if (timer == null || timer.deadline - kernel.nanoTime() > 0) return;
+            timers.remove();
+            timer.run();
+        }
+    }
+
+    private long nanosToNextTimer() {
+        Timer timer = timers.peek();
+        return timer == null ? Ring.FOREVER : Math.max(0, timer.deadline - kernel.nanoTime());
+    }
+
+    private static void run(Runnable task) {
+        try {
+            task.run();
+        } catch (Throwable e) {
+            LOG.error("a task failed; the loop goes on", e);
+        }
+    }
+
+    /** The end: cancels what can be cancelled, and once all of it has ended closes everything. */
+    private boolean closeIfQuiet() {
+        if (!cancelled) {
+            cancelled = true;
+            ring.cancelAll();
+        }
+        if (ring.awaited() > 0 || !tasks.isEmpty()) return false;
+        refuseWakeUps();
+        if (wakeUpsOwed > 0) {                                         // somebody is about to write: not to a descriptor of others
+            acceptWakeUps();
+            awaitWakeUp();
+            return false;
+        }
+        ring.close();
+        kernel.close(wakeUpFd);
+        arena.close();
+        closed = true;
+        runLateTasks();
+        whenClosed.emitEmpty(Sinks.EmitFailureHandler.FAIL_FAST);
+        return true;
+    }
+
+    /** Tasks that slipped in while the loop closed. They run, find it closed, and tell whoever waits for them. */
+    private void runLateTasks() {
+        if (lateTasks.getAndIncrement() != 0) return;
+        do {
+            for (Runnable task = tasks.poll(); task != null; task = tasks.poll()) run(task);
+        } while (lateTasks.decrementAndGet() != 0);
+    }
+
+    @Override
+    public Disposable schedule(Runnable task) {
+        Task scheduled = new Task(task);
+        enqueue(scheduled);
+        return scheduled;
+    }
+
+    @Override
+    public Disposable schedule(Runnable task, long delay, TimeUnit unit) {
+        return schedulePeriodically(task, delay, 0, unit);
+    }
+
+    @Override
+    public Disposable schedulePeriodically(Runnable task, long initialDelay, long period, TimeUnit unit) {
+        Timer timer = new Timer(task, kernel.nanoTime() + unit.toNanos(initialDelay), unit.toNanos(period));
+        if (inLoop()) {
+            timers.add(timer);
+        } else {
+            enqueue(() -> timers.add(timer));
+        }
+        return timer;
+    }
+
+    @Override
+    public long now(TimeUnit unit) {
+        return unit.convert(kernel.nanoTime(), TimeUnit.NANOSECONDS);
+    }
+
+    @Override
+    public Worker createWorker() {
+        return new LoopWorker();
+    }
+
+    @Override
+    public boolean isDisposed() {
+        return disposed;
+    }
+
+    @Override
+    public void dispose() {
+        if (disposed) return;
+        disposed = true;
+        wakeUp();
+    }
+
+    /** Disposes the loop and completes when its ring is closed and nothing of it is left. */
+    @Override
+    public Mono<Void> disposeGracefully() {
+        return Mono.defer(() -> {
+            dispose();
+            return whenClosed.asMono();
+        });
+    }
+
+    @Override
+    public String toString() {
+        return "EventLoop(" + name + ")";
+    }
+
+    /** Something to run, unless it was disposed before. */
+    private static class Task implements Runnable, Disposable {
+
+        private final Runnable body;
+        private volatile boolean done;
+
+        Task(Runnable body) {
+            this.body = body;
+        }
+
+        @Override
+        public void run() {
+            if (done) return;
+            done = true;
+            EventLoop.run(body);
+        }
+
+        @Override
+        public void dispose() {
+            done = true;
+        }
+
+        @Override
+        public boolean isDisposed() {
+            return done;
+        }
+    }
+
+    /** Something to run later, perhaps again and again. On the loop, but for {@link #dispose}. */
+    private final class Timer implements Runnable, Disposable, Comparable<Timer> {
+
+        private final Runnable body;
+        private final long periodNanos;
+        private long deadline;
+        private volatile boolean done;
+
+        Timer(Runnable body, long deadline, long periodNanos) {
+            this.body = body;
+            this.deadline = deadline;
+            this.periodNanos = periodNanos;
+        }
+
+        @Override
+        public void run() {
+            if (done) return;
+            if (periodNanos == 0) {
+                done = true;
+            } else {
+                deadline += periodNanos;
+                timers.add(this);
+            }
+            EventLoop.run(body);
+        }
+
+        /** Takes the timer out, or a thousand timeouts that never came would stay until their time. */
+        @Override
+        public void dispose() {
+            if (done) return;
+            done = true;
+            if (inLoop()) {
+                timers.remove(this);
+            } else if (!disposed) {
+                enqueue(() -> timers.remove(this));
+            }
+        }
+
+        @Override
+        public boolean isDisposed() {
+            return done;
+        }
+
+        @Override
+        public int compareTo(Timer other) {
+            return Long.signum(deadline - other.deadline);             // not compare: the clock may wrap
+        }
+    }
+
+    /** Tasks in order, all of which can be taken back at once. */
+    private final class LoopWorker implements Worker {
+
+        private final Disposable.Composite pending = Disposables.composite();
+
+        @Override
+        public Disposable schedule(Runnable task) {
+            return remember(done -> EventLoop.this.schedule(() -> runOnce(task, done)));
+        }
+
+        @Override
+        public Disposable schedule(Runnable task, long delay, TimeUnit unit) {
+            return remember(done -> EventLoop.this.schedule(() -> runOnce(task, done), delay, unit));
+        }
+
+        @Override
+        public Disposable schedulePeriodically(Runnable task, long initialDelay, long period, TimeUnit unit) {
+            return remember(done -> EventLoop.this.schedulePeriodically(task, initialDelay, period, unit));
+        }
+
+        private Disposable remember(Function<Disposable, Disposable> start) {
+            Disposable.Swap handle = Disposables.swap();
+            if (!pending.add(handle)) throw Exceptions.failWithRejected("the worker is disposed");
+            handle.update(start.apply(handle));
+            return handle;
+        }
+
+        private void runOnce(Runnable task, Disposable handle) {
+            pending.remove(handle);
+            task.run();
+        }
+
+        @Override
+        public void dispose() {
+            pending.dispose();
+        }
+
+        @Override
+        public boolean isDisposed() {
+            return pending.isDisposed();
+        }
+    }
+}
