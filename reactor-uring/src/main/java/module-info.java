@@ -3,4 +3,6 @@ module io.reactorublk.uring {
     requires transitive reactor.core;
     requires static transitive org.jspecify;
     requires org.slf4j;
+
+    exports io.reactorublk.uring;
 }
