@@ -1,0 +1,63 @@
+package io.reactorublk.uring;
+
+import java.util.concurrent.RejectedExecutionException;
+import org.jspecify.annotations.Nullable;
+import reactor.core.CoreSubscriber;
+import reactor.core.Exceptions;
+import reactor.core.Scannable;
+import reactor.core.publisher.Mono;
+
+/**
+ * One kind of file operation: what to stage, and what its result means. Has no state of its own, so it may be subscribed
+ * any number of times; each subscription is a {@link FileOperation}.
+ */
+abstract class FileMono<T> extends Mono<T> implements Scannable {
+
+    /** Writes the operation's entry. On the loop. What it throws, the subscriber hears. */
+    abstract Sqe stage(FileOperation<T> operation);
+
+    /** What a result that is not negative means; null for a {@code Mono<Void>}. On the loop. */
+    abstract @Nullable T value(FileOperation<T> operation, int result);
+
+    /** The call, for a person: {@code read /disk.img at 4096}. Only asked for after a failure. */
+    abstract String call(UringFile file);
+
+    /** What usually helps; empty if nothing does. */
+    String hint(UringFile file, Errno errno) {
+        return "";
+    }
+
+    /** The file that a subscription works on. */
+    abstract UringFile file();
+
+    /** The operation has failed. */
+    void failed(UringFile file) {}
+
+    /** The operation has ended well, and nobody wants its value any more. */
+    void discarded(UringFile file) {}
+
+    final Throwable failure(UringFile file, int result) {
+        Errno errno = Errno.of(result);
+        if (errno == Errno.ECANCELED && file.loop().isDisposed()) return rejected(file);
+        return new KernelException(call(file), errno, hint(file, errno));
+    }
+
+    static RejectedExecutionException rejected(UringFile file) {
+        return Exceptions.failWithRejected("the loop of " + file.path() + ", " + file.loop().name() + ", is disposed");
+    }
+
+    /** Gives Reactor's assembly hooks their chance. */
+    final Mono<T> assembled() {
+        return onAssembly(this);
+    }
+
+    @Override
+    public final void subscribe(CoreSubscriber<? super T> actual) {
+        actual.onSubscribe(new FileOperation<>(this, file(), actual));
+    }
+
+    @Override
+    public @Nullable Object scanUnsafe(@SuppressWarnings("rawtypes") Attr key) {
+        return key == Attr.RUN_STYLE ? Attr.RunStyle.ASYNC : null;
+    }
+}

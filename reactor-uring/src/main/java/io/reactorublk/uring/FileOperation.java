@@ -1,0 +1,129 @@
+package io.reactorublk.uring;
+
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicIntegerFieldUpdater;
+import org.jspecify.annotations.Nullable;
+import org.reactivestreams.Subscription;
+import reactor.core.CoreSubscriber;
+import reactor.core.Scannable;
+import reactor.core.publisher.Operators;
+
+/**
+ * One file operation under way: its subscription, its completion handler, and the task that brings it to the loop, in one
+ * object.
+ *
+ * <pre>
+ *   IDLE ── request ──► REQUESTED ── completed, refused ──► ENDED      exactly one signal
+ *     └───── cancel ───────┴───────► CANCELLED                         none
+ * </pre>
+ *
+ * <p>A cancelled operation may go on in the kernel. Until it has ended the ring holds this object, and by it the memory.
+ */
+final class FileOperation<T> implements Subscription, CompletionHandler, Runnable, Scannable {
+
+    private static final int IDLE = 0;
+    private static final int REQUESTED = 1;
+    private static final int ENDED = 2;
+    private static final int CANCELLED = 3;
+
+    @SuppressWarnings("rawtypes")
+    private static final AtomicIntegerFieldUpdater<FileOperation> STATE =
+            AtomicIntegerFieldUpdater.newUpdater(FileOperation.class, "state");
+
+    final UringFile file;
+    private final FileMono<T> mono;
+    private final CoreSubscriber<? super T> actual;
+    /** Memory for a path, pieces or a status, from stage until the end. */
+    @Nullable MemorySegment scratch;
+
+    private volatile int state;
+    /** On the loop, like all below. */
+    private boolean inKernel;
+    private long id;
+
+    FileOperation(FileMono<T> mono, UringFile file, CoreSubscriber<? super T> actual) {
+        this.mono = mono;
+        this.file = file;
+        this.actual = actual;
+    }
+
+    @Override
+    public void request(long n) {
+        if (Operators.validate(n) && STATE.compareAndSet(this, IDLE, REQUESTED)) toLoop();
+    }
+
+    @Override
+    public void cancel() {
+        if (STATE.compareAndSet(this, IDLE, CANCELLED)) return;
+        if (STATE.compareAndSet(this, REQUESTED, CANCELLED)) toLoop();
+    }
+
+    private void toLoop() {
+        try {
+            file.loop().execute(this);
+        } catch (RejectedExecutionException e) {
+            fail(FileMono.rejected(file));                             // after cancel nobody hears it; a loop that ends cancels all
+        }
+    }
+
+    /** On the loop: after request to start, after cancel to ask the kernel to end it early. */
+    @Override
+    public void run() {
+        if (state == REQUESTED) {
+            start();
+        } else if (inKernel) {
+            file.loop().ring().cancel(id);
+        }
+    }
+
+    private void start() {
+        try {
+            file.begin();
+        } catch (RuntimeException e) {
+            fail(e);
+            return;
+        }
+        try {
+            id = mono.stage(this).id();
+            inKernel = true;
+        } catch (RuntimeException e) {
+            file.ended(this);
+            mono.failed(file);
+            fail(e);
+        }
+    }
+
+    @Override
+    public void onCompletion(int result, int flags) {
+        inKernel = false;
+        if (result < 0) {
+            Throwable failure = state == CANCELLED ? null : mono.failure(file, result);
+            file.ended(this);
+            mono.failed(file);
+            if (failure != null) fail(failure);
+        } else {
+            T value = mono.value(this, result);
+            file.ended(this);
+            if (STATE.compareAndSet(this, REQUESTED, ENDED)) {
+                if (value != null) actual.onNext(value);
+                actual.onComplete();
+            } else {
+                mono.discarded(file);
+            }
+        }
+    }
+
+    private void fail(Throwable failure) {
+        if (STATE.compareAndSet(this, REQUESTED, ENDED)) actual.onError(failure);
+    }
+
+    @Override
+    public @Nullable Object scanUnsafe(@SuppressWarnings("rawtypes") Attr key) {
+        if (key == Attr.ACTUAL) return actual;
+        if (key == Attr.TERMINATED) return state == ENDED;
+        if (key == Attr.CANCELLED) return state == CANCELLED;
+        if (key == Attr.RUN_ON) return file.loop();
+        return key == Attr.RUN_STYLE ? Attr.RunStyle.ASYNC : null;
+    }
+}
