@@ -130,6 +130,9 @@ public final class BufferRing implements AutoCloseable {
     /** Takes everything back. Only while no operation uses the group, or after the ring has been closed. */
     @Override
     public void close() {
+        if (!arena.scope().isAlive()) return;
+        // A closed ring has given the group up by itself, and its descriptor may be somebody else's by now.
+        if (!ring.isClosed()) unregister();
         arena.close();
     }
 }

@@ -345,6 +345,10 @@ public final class Ring implements AutoCloseable {
         return kernel;
     }
 
+    boolean isClosed() {
+        return closed;
+    }
+
     /** Closes the ring. What is in flight ends in the kernel's own time: memory lent to it must outlive that. */
     @Override
     public void close() {
