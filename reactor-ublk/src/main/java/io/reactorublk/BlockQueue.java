@@ -1,0 +1,156 @@
+package io.reactorublk;
+
+import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.EventLoop;
+import io.reactorublk.uring.IoBuffer;
+import io.reactorublk.uring.KernelException;
+import java.util.concurrent.Callable;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Function;
+import org.reactivestreams.Publisher;
+import reactor.core.CoreSubscriber;
+import reactor.core.Fuseable;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+import reactor.util.Logger;
+import reactor.util.Loggers;
+
+/**
+ * One hardware queue of a device: a {@link Flux} of requests, for one subscriber.
+ *
+ * <p>Demand is slots lent to the kernel: no more requests arrive than were asked for, and what nobody asked for waits in
+ * the kernel. Requests are delivered on the queue's {@linkplain #loop() loop}. The queue completes when the device has
+ * stopped; cancelling it earlier loses the target, see {@link BlockTarget}.
+ *
+ * <p>A request that an operator {@linkplain Flux#doOnDiscard discards} ({@code filter}, {@code take} and their like) is
+ * answered with EIO, for nobody else will. To part a queue by kind, use a {@code switch} in {@link #answer}, or
+ * {@code groupBy}: {@code publish} with two filters would discard in one branch what the other serves.
+ */
+public abstract class BlockQueue extends Flux<BlockRequest> {
+
+    private static final Logger LOG = Loggers.getLogger(BlockQueue.class);
+
+    BlockQueue() {}
+
+    /** Its number within the device, from 0. */
+    public abstract int id();
+
+    /** The number of the device, N of {@code /dev/ublkbN}. */
+    public abstract int deviceId();
+
+    /** How many requests can be in flight. */
+    public abstract int depth();
+
+    /** The device's logical block size in bytes: the unit of offsets and lengths. */
+    public abstract int blockSize();
+
+    /** The loop that delivers its requests, for I/O of the target's own and to come back to with {@code publishOn}. */
+    public abstract EventLoop loop();
+
+    /** The bytes of the request with this tag. */
+    abstract IoBuffer bytesOf(int tag, int length);
+
+    /**
+     * Answers each request with what a handler makes of it. Everything is asked for; the tags bound what is in flight.
+     *
+     * <p>Safe whatever the handler does: an exception or an error becomes an errno ({@link Errno#of(Throwable)}), no
+     * completion becomes EIO, and the queue goes on. Handlers run on the loop and must not block there.
+     *
+     * @param handler from a request to its completion, in its own time
+     * @return the completions, for {@link BlockTarget#serve} to return
+     */
+    public final Flux<Completion> answer(Function<? super BlockRequest, ? extends Mono<Completion>> handler) {
+        return answer(Integer.MAX_VALUE, handler);
+    }
+
+    /**
+     * The same with at most {@code concurrency} requests outside the kernel at a time; the others wait there.
+     *
+     * @param concurrency at least 1
+     */
+    public final Flux<Completion> answer(int concurrency, Function<? super BlockRequest, ? extends Mono<Completion>> handler) {
+        return flatMap(request -> guarded(handler, request), concurrency, 1);
+    }
+
+    private static Mono<Completion> guarded(Function<? super BlockRequest, ? extends Mono<Completion>> handler, BlockRequest request) {
+        Mono<Completion> answer;
+        try {
+            answer = handler.apply(request);
+            if (answer instanceof Callable<?> known) {                 // known at once: no operator, no garbage
+                Object completion = known.call();
+                if (completion == null) return Mono.just(request.fail(Errno.EIO));
+                return answer instanceof Fuseable.ScalarCallable ? answer : Mono.just((Completion) completion);
+            }
+        } catch (Throwable e) {                                        // an Error too: it costs one request, never the queue
+            return Mono.just(failed(request, e));
+        }
+        return answer.onErrorResume(e -> Mono.just(failed(request, e))).switchIfEmpty(Mono.fromSupplier(() -> request.fail(Errno.EIO)));
+    }
+
+    private static Completion failed(BlockRequest request, Throwable e) {
+        boolean expected = e instanceof KernelException || e instanceof TimeoutException || e instanceof UnsupportedOperationException;
+        if (!expected) LOG.warn(request + " is answered with " + Errno.of(e) + " because its handler failed", e);
+        return request.fail(e);
+    }
+
+    /**
+     * This queue seen through some operators: for filters, which change what a target gets to see.
+     *
+     * @param operators from the requests of this queue to those of the view; each must be answered, here or there
+     */
+    public final BlockQueue via(Function<? super Flux<BlockRequest>, ? extends Publisher<BlockRequest>> operators) {
+        return new View(this, Flux.from(operators.apply(this)));
+    }
+
+    /** A queue with other requests. */
+    private static final class View extends BlockQueue {
+
+        private final BlockQueue queue;
+        private final Flux<BlockRequest> requests;
+
+        View(BlockQueue queue, Flux<BlockRequest> requests) {
+            this.queue = queue;
+            this.requests = requests;
+        }
+
+        @Override
+        public int id() {
+            return queue.id();
+        }
+
+        @Override
+        public int deviceId() {
+            return queue.deviceId();
+        }
+
+        @Override
+        public int depth() {
+            return queue.depth();
+        }
+
+        @Override
+        public int blockSize() {
+            return queue.blockSize();
+        }
+
+        @Override
+        public EventLoop loop() {
+            return queue.loop();
+        }
+
+        @Override
+        IoBuffer bytesOf(int tag, int length) {
+            return queue.bytesOf(tag, length);
+        }
+
+        @Override
+        public void subscribe(CoreSubscriber<? super BlockRequest> actual) {
+            requests.subscribe(actual);
+        }
+
+        @Override
+        public String toString() {
+            return queue.toString();
+        }
+    }
+}
