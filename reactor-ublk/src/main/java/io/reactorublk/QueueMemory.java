@@ -1,0 +1,22 @@
+package io.reactorublk;
+
+import io.reactorublk.uring.Kernel;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * All the memory of a queue, allocated when the device starts and freed when it has been deleted: until then the driver may
+ * write to it. The mapped descriptors alone go earlier, because they keep the device from being deleted.
+ */
+record QueueMemory(int depth, DataBuffers data, CommitBuffer filling, CommitBuffer withKernel, MemorySegment fetchSlots,
+        IoDescriptors descriptors) {
+
+    static QueueMemory allocate(Kernel kernel, int charDevice, int queueId, int depth, int maxIoBytes, Arena untilDeleted, Arena mapped) {
+        return new QueueMemory(depth,
+                new DataBuffers(kernel, depth, maxIoBytes, untilDeleted),
+                new CommitBuffer(kernel, depth, untilDeleted),
+                new CommitBuffer(kernel, depth, untilDeleted),
+                FetchBuffer.allocate(kernel, depth, untilDeleted),
+                new IoDescriptors(kernel, charDevice, queueId, depth, mapped));
+    }
+}

@@ -1,0 +1,456 @@
+package io.reactorublk;
+
+import io.reactorublk.uring.CompletionHandler;
+import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.EventLoop;
+import io.reactorublk.uring.IoBuffer;
+import io.reactorublk.uring.KernelException;
+import io.reactorublk.abi.ublk_cmd_h;
+import io.reactorublk.uring.abi.io_uring_h;
+import java.util.Queue;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLongFieldUpdater;
+import org.jspecify.annotations.Nullable;
+import org.reactivestreams.Subscription;
+import reactor.core.CoreSubscriber;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+import reactor.core.publisher.Operators;
+import reactor.core.publisher.Sinks;
+import reactor.util.Logger;
+import reactor.util.Loggers;
+import reactor.util.concurrent.Queues;
+import reactor.util.context.Context;
+
+/**
+ * One hardware queue: requests out, completions in. <b>The hot path.</b>
+ *
+ * <p>All on the loop, except {@link #request}, {@link #cancel} and {@link #complete}, which leave a note for it: a number,
+ * a flag, an entry in the mailbox. Demand never calls back: requests are delivered only while the ring is reaped, so
+ * {@code onNext → request → onNext} cannot nest and no drain loop is needed.
+ *
+ * <pre>
+ *                  grant > 0                  -ENOBUFS, nothing lent
+ *       IDLE ────────────────────► ARMED ──────────────────────────► STARVED
+ *                                   │ ▲ ▲                               │
+ *            -ENOBUFS, slots lent:  │ │ └────────── grant > 0 ──────────┘
+ *            rebuild if they leaked └─┘
+ *
+ *       any ── the device has stopped, or -ENODEV ──► DONE ── onComplete
+ * </pre>
+ *
+ * Draining is orthogonal: the subscriber cancelled, or the target is lost. The queue then asks for everything and answers
+ * EIO, so that a lost target can hang neither an application nor its own removal.
+ */
+final class UblkQueue extends BlockQueue implements Subscription {
+
+    private enum Fetch { IDLE, ARMED, STARVED, DONE }
+
+    private static final Logger LOG = Loggers.getLogger(UblkQueue.class);
+    private static final AtomicLongFieldUpdater<UblkQueue> DEMAND =
+            AtomicLongFieldUpdater.newUpdater(UblkQueue.class, "demand");
+
+    private final int deviceId;
+    private final int id;
+    private final int depth;
+    private final int blockSize;
+    private final EventLoop loop;
+    private final IoDescriptors descriptors;
+    private final DataBuffers data;
+    private final BatchCommands commands;
+    private final FetchBuffer fetch;
+    private final QueueListener listener;
+    private final boolean timed;
+    private final long[] deliveredNanos;
+
+    private final @Nullable BlockRequest[] requests;
+    private final Queue<Completion> mailbox = Queues.<Completion>unboundedMultiproducer().get();
+    private final CompletionHandler onFetched = this::onFetched;
+    private final CompletionHandler onCommitted = this::onCommitted;
+    private CommitBuffer filling;
+    private CommitBuffer withKernel;
+    private Fetch state = Fetch.IDLE;
+    private boolean draining;
+
+    private final AtomicBoolean subscribed = new AtomicBoolean();
+    private @Nullable CoreSubscriber<? super BlockRequest> subscriber;
+    private volatile long demand;
+    private volatile boolean cancelled;
+
+    private final Target target = new Target();
+    private final Sinks.Empty<Void> whenReady = Sinks.empty();
+    private final Sinks.Empty<Void> whenFailed = Sinks.empty();
+
+    UblkQueue(int deviceId, int id, int blockSize, EventLoop loop, QueueMemory memory, BatchCommands commands, FetchBuffer fetch,
+            QueueListener listener) {
+        this.deviceId = deviceId;
+        this.id = id;
+        this.depth = memory.depth();
+        this.blockSize = blockSize;
+        this.loop = loop;
+        this.descriptors = memory.descriptors();
+        this.data = memory.data();
+        this.filling = memory.filling();
+        this.withKernel = memory.withKernel();
+        this.commands = commands;
+        this.fetch = fetch;
+        this.listener = listener;
+        timed = listener != QueueListener.NONE;
+        deliveredNanos = new long[timed ? depth : 0];
+        requests = new BlockRequest[depth];
+    }
+
+    // ------------------------------------------------------------------------------------------- once a turn
+
+    /** Everything this turn owes the kernel, just before it is entered: one commit, one grant, one fetch. */
+    void beforeEnter() {
+        for (Completion completion = mailbox.poll(); completion != null; completion = mailbox.poll()) commit(completion);
+        if (cancelled && !draining) drain("its requests were cancelled");
+
+        if (!filling.isEmpty() && withKernel.isEmpty()) {
+            CommitBuffer full = filling;
+            filling = withKernel;
+            withKernel = full;
+            listener.onCommitted(this, full.pending());
+            commands.commit(full, onCommitted);
+        }
+
+        long wanted = draining ? Long.MAX_VALUE : demand;
+        int grant = (int) Math.min(wanted, fetch.free());
+        if (grant > 0 && (grant == wanted || grant >= depth) && state != Fetch.DONE) {   // all of it, or a piece worth lending
+            if (!draining) Operators.produced(DEMAND, this, grant);
+            fetch.grant(grant);
+        }
+        if (state != Fetch.ARMED && state != Fetch.DONE && fetch.granted() > 0) {
+            commands.fetch(fetch.group(), onFetched);
+            state = Fetch.ARMED;
+        }
+    }
+
+    /** FETCH completed: {@code result} bytes of tags were written, or the multishot ended. */
+    private void onFetched(int result, int flags) {
+        if (state == Fetch.DONE) return;                               // its tags go back to the driver when the ring closes
+        if (result > 0) {
+            listener.onFetched(this, result / FetchBuffer.SLOT);
+            for (int bytes = 0; bytes < result; bytes += FetchBuffer.SLOT) deliver(fetch.take());
+        }
+        if ((flags & io_uring_h.IORING_CQE_F_MORE()) != 0) return;
+        state = Fetch.IDLE;
+        if (result >= 0) return;
+        switch (Errno.of(result)) {
+            case ENOBUFS -> starve();
+            case ENOMEM -> { }                                         // armed again in the next turn
+            case ENODEV, ECANCELED -> stopped();
+            default -> fail(new KernelException("UBLK_U_IO_FETCH_IO_CMDS of " + this, Errno.of(result)));
+        }
+    }
+
+    private void starve() {
+        if (fetch.granted() == 0) {
+            state = Fetch.STARVED;
+            listener.onStarved(this);
+        } else if (!fetch.agrees()) {
+            fetch.rebuild();
+            listener.onRebuilt(this);
+        }
+    }
+
+    private void deliver(int tag) {
+        Operation operation = Operation.of(descriptors.operationAndFlags(tag) & 0xff);
+        CoreSubscriber<? super BlockRequest> actual = subscriber;
+        if (draining || operation == null || actual == null) {
+            filling.add(tag, (operation == null ? Errno.EOPNOTSUPP : Errno.EIO).result(), data.address(tag));
+            return;
+        }
+        BlockRequest request = new BlockRequest(this, tag, operation, descriptors.operationAndFlags(tag),
+                descriptors.offsetBytes(tag), descriptors.lengthBytes(tag));
+        assert requests[tag] == null : "tag " + tag + " delivered twice";
+        requests[tag] = request;
+        if (timed) deliveredNanos[tag] = loop.kernel().nanoTime();
+        try {
+            actual.onNext(request);
+        } catch (Throwable e) {                                        // against the rules of Reactive Streams, so nobody recovers
+            target.lost(e);
+        }
+    }
+
+    /**
+     * A target answers. Any thread.
+     *
+     * <p>An answer that comes twice is a breach that must not be thrown at whoever emits it: no operator survives an
+     * exception from downstream. It is logged with the stack that emitted it, and changes nothing.
+     */
+    private void complete(Completion completion) {
+        BlockRequest request = completion.request();
+        if (request.queue() != this) {
+            LOG.error("a completion was given to another queue", new IllegalStateException(request + " is not of " + this));
+        } else if (!request.answer()) {
+            if (request.isLost()) return;
+            LOG.error("a request was answered twice", new IllegalStateException(request + " has been answered already"));
+        } else if (loop.inLoop()) {
+            commit(completion);
+        } else {
+            mailbox.offer(completion);
+            loop.wakeUp();
+        }
+    }
+
+    private void commit(Completion completion) {
+        BlockRequest request = completion.request();
+        int tag = request.tag();
+        assert requests[tag] == request : request + " is not in flight";
+        requests[tag] = null;
+        filling.add(tag, completion.result(), data.address(tag));
+        if (timed) listener.onCompleted(request, completion.result(), loop.kernel().nanoTime() - deliveredNanos[tag]);
+    }
+
+    /** COMMIT completed: {@code result} bytes of elements were accepted. */
+    private void onCommitted(int result, int flags) {
+        if (result < 0) {
+            if (state != Fetch.DONE) fail(new KernelException("UBLK_U_IO_COMMIT_IO_CMDS of " + this, Errno.of(result)));
+            withKernel.clear();
+            return;
+        }
+        withKernel.accept(result);
+        if (withKernel.pending() == 0) {
+            withKernel.clear();
+        } else {
+            commands.commit(withKernel, onCommitted);                  // the kernel now names what is wrong with the next one
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------- a Flux for one
+
+    @Override
+    public void subscribe(CoreSubscriber<? super BlockRequest> actual) {
+        if (!subscribed.compareAndSet(false, true)) {
+            Operators.error(actual, new IllegalStateException(this + " has a subscriber already: each request can be answered once"));
+            return;
+        }
+        try {
+            loop.execute(() -> onSubscribe(actual));                   // on the loop, so that signals come one after another
+        } catch (RejectedExecutionException e) {
+            Operators.error(actual, e);
+        }
+    }
+
+    private void onSubscribe(CoreSubscriber<? super BlockRequest> actual) {
+        subscriber = actual;
+        actual.onSubscribe(this);
+        whenReady.tryEmitEmpty();
+        if (state == Fetch.DONE) complete(actual);
+    }
+
+    @Override
+    public void request(long n) {
+        if (n <= 0) {
+            if (!loop.isDisposed()) loop.execute(() -> refuse(new IllegalArgumentException("demand of " + n + ": at least 1 (Reactive Streams 3.9)")));
+            return;
+        }
+        Operators.addCap(DEMAND, this, n);
+        if (!loop.inLoop()) loop.wakeUp();
+    }
+
+    @Override
+    public void cancel() {
+        cancelled = true;
+        if (!loop.inLoop()) loop.wakeUp();
+    }
+
+    private void refuse(Throwable breach) {
+        CoreSubscriber<? super BlockRequest> actual = subscriber;
+        if (actual == null || cancelled || draining) return;
+        subscriber = null;
+        drain("it was asked for nothing: " + breach);
+        actual.onError(breach);
+    }
+
+    private void complete(CoreSubscriber<? super BlockRequest> actual) {
+        subscriber = null;
+        if (!cancelled) actual.onComplete();
+    }
+
+    // ------------------------------------------------------------------------------------------- life
+
+    /** Hands all tags to the driver. Completes when it has them. Any thread. */
+    Mono<Void> prepare() {
+        return Mono.create(sink -> loop.execute(() -> {
+            for (int tag = 0; tag < depth; tag++) filling.add(tag, 0, data.address(tag));
+            commands.prepare(filling, (result, flags) -> {
+                filling.clear();
+                if (result < 0) {
+                    sink.error(new KernelException("UBLK_U_IO_PREP_IO_CMDS of " + this, Errno.of(result)));
+                } else {
+                    loop.beforeEnter(this::beforeEnter);
+                    sink.success();
+                }
+            });
+        }));
+    }
+
+    /** Lets a target serve. Completes when it has subscribed, or fails when it has ended before. Any thread. */
+    Mono<Void> serve(BlockTarget blockTarget) {
+        loop.execute(() -> Flux.defer(() -> blockTarget.serve(this)).subscribe(target));
+        return whenReady.asMono();
+    }
+
+    /** Answers EIO from now on, also to what a target still has in hand. On the loop. */
+    void drain(String why) {
+        if (draining || state == Fetch.DONE) return;
+        draining = true;
+        LOG.warn("{} answers EIO from now on: {}", this, why);
+        for (BlockRequest request : requests) {
+            if (request == null || !request.lose()) continue;          // an answered one is in the mailbox
+            requests[request.tag()] = null;
+            data.quarantine(request.tag());                            // its target may not have let go of the memory
+            filling.add(request.tag(), Errno.EIO.result(), data.address(request.tag()));
+        }
+    }
+
+    /** The device has stopped: there will be no more requests. On the loop. */
+    void stopped() {
+        if (state == Fetch.DONE) return;
+        state = Fetch.DONE;
+        for (BlockRequest request : requests) if (request != null) request.lose();
+        CoreSubscriber<? super BlockRequest> actual = subscriber;
+        if (actual != null) complete(actual);
+    }
+
+    private void fail(KernelException e) {
+        LOG.error(this + " has failed", e);
+        state = Fetch.DONE;
+        for (BlockRequest request : requests) if (request != null) request.lose();
+        CoreSubscriber<? super BlockRequest> actual = subscriber;
+        subscriber = null;
+        if (actual != null && !cancelled) actual.onError(e);
+        whenFailed.tryEmitError(e);
+    }
+
+    /** Fails when the queue does; else never signals. */
+    Mono<Void> whenFailed() {
+        return whenFailed.asMono();
+    }
+
+    /** Completes when the target has let go of everything. */
+    Mono<Void> whenTargetEnded() {
+        return target.ended.asMono();
+    }
+
+    /** Tells a target that did not end by itself to. On the loop. */
+    void cancelTarget() {
+        target.cancel();
+    }
+
+    /** The subscriber of a target's completions. */
+    private final class Target implements CoreSubscriber<Completion> {
+
+        final Sinks.Empty<Void> ended = Sinks.empty();
+        private final Context context = Operators.enableOnDiscard(Context.empty(), UblkQueue.this::onDiscard);
+        private @Nullable Subscription subscription;
+
+        @Override
+        public Context currentContext() {
+            return context;
+        }
+
+        @Override
+        public void onSubscribe(Subscription completions) {
+            subscription = completions;
+            completions.request(Long.MAX_VALUE);
+        }
+
+        @Override
+        public void onNext(Completion completion) {
+            complete(completion);
+        }
+
+        @Override
+        public void onError(Throwable e) {
+            onLoop(() -> {
+                whenReady.tryEmitError(e);
+                drain("its target failed: " + e);
+            });
+            ended.tryEmitEmpty();
+        }
+
+        @Override
+        public void onComplete() {
+            onLoop(() -> {
+                whenReady.tryEmitError(new IllegalStateException("the target of " + UblkQueue.this + " ended without subscribing to it"));
+                drain("its target ended");
+            });
+            ended.tryEmitEmpty();
+        }
+
+        private void lost(Throwable e) {
+            LOG.error("the subscriber of " + UblkQueue.this + " failed in onNext", e);
+            cancel();
+            drain("its target failed: " + e);
+        }
+
+        private void cancel() {
+            if (subscription != null) subscription.cancel();
+            ended.tryEmitEmpty();
+        }
+
+        private void onLoop(Runnable task) {
+            try {
+                loop.execute(task);
+            } catch (RejectedExecutionException late) {
+                // The loop is closed, and with it everything the task would have changed.
+            }
+        }
+    }
+
+    /** An operator dropped something that will not come back. Any thread. */
+    private void onDiscard(Object discarded) {
+        if (discarded instanceof BlockRequest request && request.queue() == this && request.answer()) {
+            LOG.warn("{} was discarded by an operator and is answered with EIO", request);
+            Completion completion = request.fail(Errno.EIO);
+            if (loop.inLoop()) {
+                commit(completion);
+            } else {
+                mailbox.offer(completion);
+                loop.wakeUp();
+            }
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------- what it is
+
+    @Override
+    public int id() {
+        return id;
+    }
+
+    @Override
+    public int deviceId() {
+        return deviceId;
+    }
+
+    @Override
+    public int depth() {
+        return depth;
+    }
+
+    @Override
+    public int blockSize() {
+        return blockSize;
+    }
+
+    @Override
+    public EventLoop loop() {
+        return loop;
+    }
+
+    @Override
+    IoBuffer bytesOf(int tag, int length) {
+        return data.buffer(tag, length);
+    }
+
+    @Override
+    public String toString() {
+        return "queue " + id + " of /dev/ublkb" + deviceId;
+    }
+}
