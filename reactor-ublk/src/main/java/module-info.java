@@ -2,6 +2,6 @@
 module io.reactorublk {
     requires transitive io.reactorublk.uring;
     requires static transitive org.jspecify;
-    requires static micrometer.core;
-    requires org.slf4j;
+
+    exports io.reactorublk;
 }

@@ -1,4 +1,5 @@
 /** io_uring for Project Reactor. The only module here that needs {@code --enable-native-access}. */
+@SuppressWarnings("module") // the floor above is compiled later
 module io.reactorublk.uring {
     requires transitive reactor.core;
     requires transitive org.reactivestreams;
@@ -6,4 +7,6 @@ module io.reactorublk.uring {
     requires org.slf4j;
 
     exports io.reactorublk.uring;
+    // What the kernel calls things is nobody's API; the floor above speaks to the kernel too.
+    exports io.reactorublk.uring.abi to io.reactorublk;
 }

@@ -1,0 +1,354 @@
+package io.reactorublk;
+
+import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.EventLoop;
+import io.reactorublk.uring.Kernel;
+import io.reactorublk.uring.KernelException;
+import io.reactorublk.uring.RingConfig;
+import io.reactorublk.uring.abi.linux_h;
+import java.lang.foreign.Arena;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+import reactor.core.publisher.Sinks;
+import reactor.util.Logger;
+import reactor.util.Loggers;
+
+/**
+ * The life of one device: a list of steps, each with its way back. Starting walks the list; a step that fails, and the end
+ * of the device, walk back over those that were done, in reverse. All on the control loop.
+ */
+final class DeviceLifecycle {
+
+    private static final Logger LOG = Loggers.getLogger(DeviceLifecycle.class);
+    private static final RingConfig CONTROL_RING = new RingConfig(16, 32, true);
+    private static final int RELEASE_PERSISTENCE = 50;
+    private static final Duration RELEASE_PAUSE = Duration.ofMillis(20);
+    /** How long a target may take to subscribe before the device starts without it, and to end before it is cancelled. */
+    private static final Duration TARGET_PATIENCE = Duration.ofSeconds(5);
+
+    /** Operations of its own that a target may have in the ring for each tag: the mirror's eight replicas. */
+    private static final int TARGET_OPERATIONS_PER_TAG = 8;
+    /** Commits, wake-ups, cancellations. */
+    private static final int OTHER_COMPLETIONS = 64;
+
+    /** One step. {@code forward} undoes itself if it fails; {@code back} is walked only if it did not. */
+    private record Step(String name, Supplier<Mono<Void>> forward, Supplier<Mono<Void>> back) {}
+
+    private final Kernel kernel;
+    private final ServerConfig config;
+    private final BlockTarget target;
+    private final List<Step> steps = new ArrayList<>();
+    private final Deque<Step> done = new ArrayDeque<>();
+    private final List<ServedQueue> queues = new ArrayList<>();
+    private final AtomicBoolean disposed = new AtomicBoolean();
+    private final Sinks.Empty<Void> whenDisposed = Sinks.empty();
+    private final Arena memory = Arena.ofShared();
+
+    private final EventLoop controlLoop;
+    private @Nullable ControlDevice control;
+    private DeviceInfo info;
+    private int charDevice = -1;
+    private boolean stuck;
+    private @Nullable Throwable failure;
+
+    DeviceLifecycle(Kernel kernel, ServerConfig config, BlockTarget target) {
+        this.kernel = kernel;
+        this.config = config;
+        this.target = target;
+        info = new DeviceInfo(config.id, config.queues, config.queueDepth, config.maxIoBytes, Feature.BATCH_IO.flag());
+        controlLoop = EventLoop.start(kernel, "ublk-control", CONTROL_RING);
+
+        step("control device", this::openControl, this::closeControl);
+        step("features", this::requireFeatures, Mono::empty);
+        step("add", this::addDevice, this::deleteDevice);
+        step("parameters", this::setParameters, Mono::empty);
+        step("character device", this::openCharDevice, this::closeCharDevice);
+        for (int i = 0; i < config.queues; i++) {
+            ServedQueue queue = new ServedQueue(i);
+            queues.add(queue);
+            step("queue " + i, queue::open, queue::close);
+        }
+        for (ServedQueue queue : queues) step("target of queue " + queue.id, queue::serve, queue::endTarget);
+        step("start", this::startDevice, this::stopDevice);
+    }
+
+    private void step(String name, Supplier<Mono<Void>> forward, Supplier<Mono<Void>> back) {
+        steps.add(new Step(name, forward, back));
+    }
+
+    // ------------------------------------------------------------------------------------------- up and down
+
+    /** Walks all steps. Cancelling lets the step at hand end, and walks back. */
+    Mono<UblkDevice> start() {
+        return Mono.create(sink -> {
+            AtomicBoolean unwanted = new AtomicBoolean();
+            UblkDevice device = new UblkDevice(this);
+            sink.onCancel(() -> {
+                unwanted.set(true);
+                if (done.size() == steps.size()) device.dispose();
+            });
+            up().subscribe(nothing -> {}, sink::error, () -> {
+                watchQueues();
+                sink.success(device);
+                if (unwanted.get()) device.dispose();
+            });
+        });
+    }
+
+    private Mono<Void> up() {
+        return Flux.fromIterable(steps)
+                .concatMap(step -> Mono.defer(step.forward)
+                        .publishOn(controlLoop)
+                        .doOnSuccess(nothing -> done.push(step)), 1)
+                .then()
+                .subscribeOn(controlLoop)
+                .onErrorResume(e -> down().then(Mono.error(e)));
+    }
+
+    private Mono<Void> down() {
+        return Flux.<Step>generate(sink -> {
+                    Step step = done.poll();
+                    if (step == null) {
+                        sink.complete();
+                    } else {
+                        sink.next(step);
+                    }
+                })
+                .concatMap(step -> Mono.defer(step.back)
+                        .onErrorResume(e -> {
+                            LOG.warn("undoing \"" + step.name + "\" of " + this + " failed; going on", e);
+                            return Mono.empty();
+                        })
+                        .publishOn(controlLoop), 1)
+                .then(Mono.defer(controlLoop::disposeGracefully))
+                .then(Mono.fromRunnable(this::freeMemory));
+    }
+
+    /** Not if the device could not be deleted: then the kernel may still write to it. */
+    private void freeMemory() {
+        if (!stuck) memory.close();
+    }
+
+    /** The end. Whoever comes first causes it, everybody learns of it. */
+    Mono<Void> dispose() {
+        return Mono.defer(() -> {
+            if (disposed.compareAndSet(false, true)) {
+                down().subscribeOn(controlLoop).subscribe(nothing -> {}, whenDisposed::tryEmitError, () -> {
+                    if (failure == null) {
+                        whenDisposed.tryEmitEmpty();
+                    } else {
+                        whenDisposed.tryEmitError(failure);
+                    }
+                });
+            }
+            return whenDisposed.asMono();
+        });
+    }
+
+    Mono<Void> whenDisposed() {
+        return whenDisposed.asMono();
+    }
+
+    boolean isDisposed() {
+        return disposed.get();
+    }
+
+    DeviceInfo info() {
+        return info;
+    }
+
+    /** A queue that failed can answer nothing more, so the device is ended at once; the driver gives EIO to what it held. */
+    private void watchQueues() {
+        for (ServedQueue served : queues) {
+            served.queue().whenFailed().publishOn(controlLoop).subscribe(nothing -> {}, e -> {
+                failure = e;
+                dispose().subscribe(nothing -> {}, ignored -> {});
+            });
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------- the steps
+
+    private Mono<Void> openControl() {
+        control = new ControlDevice(controlLoop, config.controlDeadline);
+        return Mono.empty();
+    }
+
+    private ControlDevice control() {
+        return java.util.Objects.requireNonNull(control);
+    }
+
+    private Mono<Void> closeControl() {
+        control().close();
+        return Mono.empty();
+    }
+
+    private Mono<Void> requireFeatures() {
+        return control().features()
+                .doOnNext(offered -> Feature.BATCH_IO.require(offered, System.getProperty("os.version")))
+                .then();
+    }
+
+    private Mono<Void> addDevice() {
+        return control().add(info).flatMap(granted -> {
+            DeviceInfo wanted = info;
+            info = granted;
+            try {
+                wanted.requireGranted(granted);
+            } catch (IllegalArgumentException e) {
+                return deleteDevice().then(Mono.error(e));
+            }
+            return Mono.empty();
+        });
+    }
+
+    private Mono<Void> deleteDevice() {
+        return control().delete(info.id()).doOnError(e -> stuck = true);
+    }
+
+    private Mono<Void> setParameters() {
+        return control().setParams(info.id(), config);
+    }
+
+    /** The node is made by devtmpfs at once, elsewhere by udev in its time; and a server that just died may hold it a little. */
+    private Mono<Void> openCharDevice() {
+        return Mono.<Void>fromRunnable(() -> charDevice = kernel.open("/dev/ublkc" + info.id(), linux_h.O_RDWR(), 0))
+                .retryWhen(reactor.util.retry.Retry.fixedDelay(RELEASE_PERSISTENCE, RELEASE_PAUSE)
+                        .scheduler(controlLoop)
+                        .filter(e -> e instanceof KernelException refusal
+                                && (refusal.errno() == Errno.ENOENT || refusal.errno() == Errno.EBUSY))
+                        .onRetryExhaustedThrow((spec, signal) -> signal.failure()));
+    }
+
+    private Mono<Void> closeCharDevice() {
+        kernel.close(charDevice);
+        return Mono.empty();
+    }
+
+    private Mono<Void> startDevice() {
+        return control().start(info.id());
+    }
+
+    /**
+     * Stops while the queues go on serving, because the kernel waits for their answers. A target that keeps it waiting is
+     * given its grace; then the queues answer EIO in its place. If even that does not help the steps that follow will: what a
+     * server held when its character device closes, the driver fails.
+     */
+    private Mono<Void> stopDevice() {
+        if (failure != null) return Mono.empty();
+        Mono<Void> stop = control().stop(info.id()).cache();
+        return stop.timeout(config.stopGrace, controlLoop)
+                .onErrorResume(TimeoutException.class, e -> onEveryQueue(queue -> queue.drain("the device stops, and its target "
+                                + "has not answered everything within " + config.stopGrace))
+                        .then(stop.timeout(config.controlDeadline, controlLoop)))
+                .onErrorResume(TimeoutException.class, e -> {
+                    LOG.warn("{} does not stop; closing it under the kernel's requests", this);
+                    return Mono.empty();
+                });
+    }
+
+    private Mono<Void> onEveryQueue(java.util.function.Consumer<UblkQueue> action) {
+        return Flux.fromIterable(queues)
+                .flatMap(served -> Mono.fromRunnable(() -> action.accept(served.queue())).subscribeOn(served.loop()))
+                .then();
+    }
+
+    @Override
+    public String toString() {
+        return info.id() < 0 ? "a ublk device" : "/dev/ublkb" + info.id();
+    }
+
+    /** One queue with its loop and its memory. */
+    private final class ServedQueue {
+
+        private final int id;
+        private final Arena mapped = Arena.ofShared();
+        private @Nullable EventLoop loop;
+        private @Nullable FetchBuffer fetch;
+        private @Nullable UblkQueue queue;
+
+        ServedQueue(int id) {
+            this.id = id;
+        }
+
+        EventLoop loop() {
+            return java.util.Objects.requireNonNull(loop);
+        }
+
+        UblkQueue queue() {
+            return java.util.Objects.requireNonNull(queue);
+        }
+
+        private Mono<Void> open() {
+            int depth = info.queueDepth();
+            QueueMemory queueMemory;
+            try {
+                queueMemory = QueueMemory.allocate(kernel, charDevice, id, depth, info.maxIoBytes(), memory, mapped);
+            } catch (RuntimeException e) {
+                mapped.close();
+                throw e;
+            }
+            try {
+                loop = EventLoop.start(kernel, "ublk-" + info.id() + "-q" + id, ringFor(depth));
+            } catch (RuntimeException e) {
+                mapped.close();
+                throw e;
+            }
+            return Mono.<Void>fromRunnable(() -> {
+                        declareIoFlusher();
+                        fetch = new FetchBuffer(loop().ring(), queueMemory.fetchSlots(), depth);
+                        BatchCommands commands = new BatchCommands(loop().ring(), charDevice, id);
+                        queue = new UblkQueue(info.id(), id, config.blockSize, loop(), queueMemory, commands, fetch, config.listener);
+                    })
+                    .subscribeOn(loop())
+                    .then(Mono.defer(() -> queue().prepare()))
+                    .onErrorResume(e -> close().then(Mono.error(e)));
+        }
+
+        /** Sized so that a completion always finds room: a full completion queue ends the fetch, and eats lent slots. */
+        private RingConfig ringFor(int depth) {
+            return new RingConfig(2 * depth, depth * (1 + TARGET_OPERATIONS_PER_TAG) + OTHER_COMPLETIONS, false);
+        }
+
+        /** Or a page that this thread allocates could wait for a write-back that waits for this thread. */
+        private void declareIoFlusher() {
+            try {
+                kernel.prctl(linux_h.PR_SET_IO_FLUSHER(), 1);
+            } catch (KernelException e) {
+                LOG.warn("{} runs without PR_SET_IO_FLUSHER and can deadlock under memory pressure: it needs CAP_SYS_RESOURCE ({})",
+                        loop().name(), e.getMessage());
+            }
+        }
+
+        private Mono<Void> close() {
+            return loop().disposeGracefully().publishOn(controlLoop).then(Mono.fromRunnable(() -> {
+                if (fetch != null) fetch.close();
+                mapped.close();
+            }));
+        }
+
+        private Mono<Void> serve() {
+            return queue().serve(target).timeout(TARGET_PATIENCE, Mono.fromRunnable(() ->
+                    LOG.warn("the target of {} has not subscribed to it within {}; starting all the same", queue(), TARGET_PATIENCE)), controlLoop)
+                    .onErrorResume(e -> endTarget().then(Mono.error(e)));
+        }
+
+        private Mono<Void> endTarget() {
+            return Mono.fromRunnable(() -> queue().stopped()).subscribeOn(loop())
+                    .then(queue().whenTargetEnded())
+                    .timeout(TARGET_PATIENCE, Mono.fromRunnable(() -> {
+                        LOG.warn("the target of {} has not ended within {} and is cancelled", queue(), TARGET_PATIENCE);
+                        loop().execute(() -> queue().cancelTarget());
+                    }), controlLoop);
+        }
+    }
+}

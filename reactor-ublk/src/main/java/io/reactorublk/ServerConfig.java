@@ -1,0 +1,53 @@
+package io.reactorublk;
+
+import io.reactorublk.uring.Kernel;
+import java.time.Duration;
+import org.jspecify.annotations.Nullable;
+
+/** What a {@link UblkServer} was told. Changed only while {@link UblkServer#with} holds the one reference to a copy. */
+final class ServerConfig {
+
+    @Nullable Kernel kernel;
+    @Nullable BlockTarget target;
+    QueueListener listener = QueueListener.NONE;
+    int id = UblkServer.ANY_ID;
+    long sizeBytes;
+    int blockSize = 512;
+    int physicalBlockSize = 4096;
+    int queues = 1;
+    int queueDepth = 128;
+    int maxIoBytes = 512 << 10;
+    long maxDiscardBytes = 1L << 30;
+    int discardGranularityBytes = 4096;
+    long maxWriteZeroesBytes = 1L << 30;
+    boolean readOnly;
+    boolean volatileCache = true;
+    boolean fua;
+    boolean rotational;
+    Duration stopGrace = Duration.ofSeconds(10);
+    Duration controlDeadline = Duration.ofSeconds(20);
+
+    ServerConfig copy() {
+        ServerConfig copy = new ServerConfig();
+        copy.kernel = kernel;
+        copy.target = target;
+        copy.listener = listener;
+        copy.id = id;
+        copy.sizeBytes = sizeBytes;
+        copy.blockSize = blockSize;
+        copy.physicalBlockSize = physicalBlockSize;
+        copy.queues = queues;
+        copy.queueDepth = queueDepth;
+        copy.maxIoBytes = maxIoBytes;
+        copy.maxDiscardBytes = maxDiscardBytes;
+        copy.discardGranularityBytes = discardGranularityBytes;
+        copy.maxWriteZeroesBytes = maxWriteZeroesBytes;
+        copy.readOnly = readOnly;
+        copy.volatileCache = volatileCache;
+        copy.fua = fua;
+        copy.rotational = rotational;
+        copy.stopGrace = stopGrace;
+        copy.controlDeadline = controlDeadline;
+        return copy;
+    }
+}

@@ -1,0 +1,219 @@
+package io.reactorublk;
+
+import io.reactorublk.abi.ublk_cmd_h;
+import io.reactorublk.uring.Kernel;
+import java.time.Duration;
+import java.util.Objects;
+import java.util.function.Consumer;
+import reactor.core.publisher.Mono;
+
+/**
+ * What to serve as a block device, and how. Immutable: each method returns a changed copy.
+ *
+ * {@snippet file="io/reactorublk/Snippets.java" region="null"}
+ *
+ * <p>A value that can never work is refused by the method that gets it, with {@link IllegalArgumentException}; what only the
+ * kernel can judge is refused by {@link #start}, with {@link io.reactorublk.uring.KernelException}. Mirrors
+ * {@code Documentation/block/ublk.rst} and {@code struct ublk_params}.
+ */
+public final class UblkServer {
+
+    /** {@code UBLK_MAX_QUEUE_DEPTH}. */
+    public static final int MAX_QUEUE_DEPTH = 4096;
+    /** {@code UBLK_MAX_NR_QUEUES}; a machine grants no more than it has CPUs. */
+    public static final int MAX_QUEUES = 4096;
+
+    static final int ANY_ID = -1;
+
+    private static final int PAGE = 4096;
+    private static final int MAX_IO_BYTES = 32 << 20;
+    private static final long MAX_SECTORS_BYTES = 0xffff_ffffL * BlockRequest.SECTOR_BYTES;
+    private static final int MAX_ID = (1 << 20) - 1;
+
+    private final ServerConfig config;
+
+    private UblkServer(ServerConfig config) {
+        this.config = config;
+    }
+
+    /** A server with everything at its default, which needs a {@link #size} and a {@link #serve target}. */
+    public static UblkServer create() {
+        return new UblkServer(new ServerConfig());
+    }
+
+    private UblkServer with(Consumer<ServerConfig> change) {
+        ServerConfig copy = config.copy();
+        change.accept(copy);
+        requireWholeBlocks(copy);
+        return new UblkServer(copy);
+    }
+
+    private static void requireWholeBlocks(ServerConfig config) {
+        require(config.sizeBytes % config.blockSize == 0,
+                ("a device of %d bytes is no whole number of blocks of %d bytes; "
+                + "the next smaller size is %d").formatted(config.sizeBytes, config.blockSize, config.sizeBytes - config.sizeBytes % config.blockSize));
+        require(config.physicalBlockSize >= config.blockSize,
+                ("a physical block of %d bytes is smaller than a logical one of %d; "
+                + "set the physical block size first").formatted(config.physicalBlockSize, config.blockSize));
+    }
+
+    /** How large the device is, in bytes: a positive multiple of the logical block size. */
+    public UblkServer size(long bytes) {
+        require(bytes > 0,
+                "a device of %d bytes: it must hold at least one block".formatted(bytes));
+        return with(c -> c.sizeBytes = bytes);
+    }
+
+    /** The smallest addressable unit in bytes: 512 (the default), 1024, 2048 or 4096. */
+    public UblkServer blockSize(int bytes) {
+        require(bytes >= 512 && bytes <= PAGE && Integer.bitCount(bytes) == 1,
+                "a logical block of %d bytes: 512, 1024, 2048 and 4096 are possible".formatted(bytes));
+        return with(c -> {
+            c.blockSize = bytes;
+            c.discardGranularityBytes = Math.max(c.discardGranularityBytes, bytes);
+        });
+    }
+
+    /** The unit that is written without reading first, in bytes: a power of two, at least the logical block; 4096 by default. */
+    public UblkServer physicalBlockSize(int bytes) {
+        require(bytes >= 512 && bytes <= 1 << 28 && Integer.bitCount(bytes) == 1,
+                "a physical block of %d bytes: powers of two from 512 to %d are possible".formatted(bytes, 1 << 28));
+        return with(c -> c.physicalBlockSize = bytes);
+    }
+
+    /** How many hardware queues, each with a loop thread of its own; 1 by default, at most one per CPU of the machine. */
+    public UblkServer queues(int queues) {
+        require(queues >= 1 && queues <= MAX_QUEUES,
+                "%d queues: from 1 to %d are possible, and no more than CPUs".formatted(queues, MAX_QUEUES));
+        return with(c -> c.queues = queues);
+    }
+
+    /** How many requests can be in flight on each queue: 1 to {@value #MAX_QUEUE_DEPTH}, 128 by default. */
+    public UblkServer queueDepth(int depth) {
+        require(depth >= 1 && depth <= MAX_QUEUE_DEPTH,
+                "a queue depth of %d: from 1 to %d is possible".formatted(depth, MAX_QUEUE_DEPTH));
+        return with(c -> c.queueDepth = depth);
+    }
+
+    /**
+     * The longest READ or WRITE in bytes: whole pages up to 32 MiB, 512 KiB by default. In copy mode this much memory is
+     * locked for each tag of each queue.
+     */
+    public UblkServer maxIoBytes(int bytes) {
+        require(bytes >= PAGE && bytes <= MAX_IO_BYTES && bytes % PAGE == 0,
+                "requests of up to %d bytes: whole pages (%d bytes) up to %d are possible".formatted(bytes, PAGE, MAX_IO_BYTES));
+        return with(c -> c.maxIoBytes = bytes);
+    }
+
+    /** The longest DISCARD in bytes, 1 GiB by default; 0 for a device that has none. */
+    public UblkServer maxDiscardBytes(long bytes) {
+        requireSectors(bytes, "DISCARD");
+        return with(c -> c.maxDiscardBytes = bytes);
+    }
+
+    /** The unit in bytes in which discarding frees anything: a power of two, at least the logical block; 4096 by default. */
+    public UblkServer discardGranularity(int bytes) {
+        require(bytes >= config.blockSize && Integer.bitCount(bytes) == 1,
+                "a discard granularity of %d bytes: powers of two from the logical block (%d) on are possible".formatted(bytes, config.blockSize));
+        return with(c -> c.discardGranularityBytes = bytes);
+    }
+
+    /** The longest WRITE_ZEROES in bytes, 1 GiB by default; 0 for a device that has none. */
+    public UblkServer maxWriteZeroesBytes(long bytes) {
+        requireSectors(bytes, "WRITE_ZEROES");
+        return with(c -> c.maxWriteZeroesBytes = bytes);
+    }
+
+    private static void requireSectors(long bytes, String operation) {
+        require(bytes >= 0 && bytes <= MAX_SECTORS_BYTES && bytes % BlockRequest.SECTOR_BYTES == 0,
+                "%s of up to %d bytes: multiples of %d up to %d are possible, 0 for none".formatted(operation, bytes, BlockRequest.SECTOR_BYTES, MAX_SECTORS_BYTES));
+    }
+
+    /** A device that refuses writes before they reach the target. */
+    public UblkServer readOnly() {
+        return with(c -> c.readOnly = true);
+    }
+
+    /**
+     * A device without a volatile cache: whatever is answered is durable already. <b>Then FLUSH is never sent</b>, so say it
+     * only of a target that keeps this promise.
+     */
+    public UblkServer writeThrough() {
+        return with(c -> c.volatileCache = false);
+    }
+
+    /** A target that heeds {@link BlockRequest#isFua()}. Without it the kernel sends a FLUSH after such a write. */
+    public UblkServer fua() {
+        return with(c -> c.fua = true);
+    }
+
+    /** A device that is slow to seek: the kernel then sorts its requests. */
+    public UblkServer rotational() {
+        return with(c -> c.rotational = true);
+    }
+
+    /** The device number, N of {@code /dev/ublkbN}; by default the lowest that is free. */
+    public UblkServer id(int id) {
+        require(id >= 0 && id <= MAX_ID,
+                "device number %d: from 0 to %d are possible".formatted(id, MAX_ID));
+        return with(c -> c.id = id);
+    }
+
+    /** Where to serve; by default {@link Kernel#linux()}. */
+    public UblkServer kernel(Kernel kernel) {
+        return with(c -> c.kernel = Objects.requireNonNull(kernel));
+    }
+
+    /** Who watches the queues; by default nobody, which costs nothing. */
+    public UblkServer listener(QueueListener listener) {
+        return with(c -> c.listener = Objects.requireNonNull(listener));
+    }
+
+    /**
+     * How long a device that stops waits for its target to answer what it has; then these requests get EIO. 10 s by default.
+     */
+    public UblkServer stopGrace(Duration grace) {
+        require(!grace.isNegative(),
+                "a grace of %s: it cannot be negative".formatted(grace));
+        return with(c -> c.stopGrace = grace);
+    }
+
+    /** How long a control command may take before it is reported as stuck. 20 s by default. */
+    public UblkServer controlDeadline(Duration deadline) {
+        require(deadline.isPositive(),
+                "a deadline of %s: it must be positive".formatted(deadline));
+        return with(c -> c.controlDeadline = deadline);
+    }
+
+    /** What gives the device its behaviour. */
+    public UblkServer serve(BlockTarget target) {
+        return with(c -> c.target = Objects.requireNonNull(target));
+    }
+
+    /**
+     * Starts the device: when the {@code Mono} emits, {@code /dev/ublkbN} is there and served. Each subscription starts a
+     * device of its own.
+     *
+     * <p>Fails with {@link io.reactorublk.uring.KernelException} for what the kernel refuses, with the target's own error if
+     * it ends before it has subscribed to its queue, with {@link IllegalStateException} if size or target are missing. After
+     * a failure, or when cancelled before, nothing is left behind. Emits on the device's control thread; must not be waited
+     * for on a loop.
+     */
+    public Mono<UblkDevice> start() {
+        return Mono.defer(() -> {
+            if (config.sizeBytes == 0) throw new IllegalStateException("the device has no size; set one with size(bytes)");
+            BlockTarget target = config.target;
+            if (target == null) throw new IllegalStateException("there is nothing to serve; set a target with serve(target)");
+            Kernel kernel = config.kernel;
+            return new DeviceLifecycle(kernel == null ? Kernel.linux() : kernel, config, target).start();
+        });
+    }
+
+    private static void require(boolean condition, String complaint) {
+        if (!condition) throw new IllegalArgumentException(complaint);
+    }
+
+    static {
+        assert MAX_QUEUE_DEPTH == ublk_cmd_h.UBLK_MAX_QUEUE_DEPTH() && MAX_QUEUES == ublk_cmd_h.UBLK_MAX_NR_QUEUES();
+    }
+}
