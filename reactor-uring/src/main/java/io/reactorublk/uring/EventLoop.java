@@ -12,6 +12,7 @@ import java.util.Queue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import reactor.core.Disposable;
@@ -48,6 +49,8 @@ public final class EventLoop implements Scheduler {
     }
 
     private static final int TASKS_A_TURN = 1024;
+    /** Later than this nothing is scheduled, or two deadlines could lie too far apart to be compared. */
+    private static final long LATEST_NANOS = Long.MAX_VALUE / 2;
 
     private final Kernel kernel;
     private final String name;
@@ -58,6 +61,8 @@ public final class EventLoop implements Scheduler {
     private final CompletionHandler onWokenUp = this::onWokenUp;
     private final Queue<Runnable> tasks = Queues.<Runnable>unboundedMultiproducer().get();
     private final PriorityQueue<Timer> timers = new PriorityQueue<>();
+    private final List<Timer> dueTimers = new ArrayList<>();
+    private final AtomicLong timersMade = new AtomicLong();
     private final List<Runnable> hooks = new ArrayList<>();
     private final Sinks.Empty<Void> whenClosed = Sinks.empty();
     private final AtomicInteger lateTasks = new AtomicInteger();
@@ -213,13 +218,15 @@ public final class EventLoop implements Scheduler {
         }
     }
 
+    /** Runs each timer that is due once: a periodic one that cannot keep up must not keep the loop from its turns. */
     private void runTimers() {
-        while (true) {
-            Timer timer = timers.peek();
-            if (timer == null || timer.deadline - kernel.nanoTime() > 0) return;
-            timers.remove();
-            timer.run();
+        if (timers.isEmpty()) return;
+        long now = kernel.nanoTime();
+        for (Timer timer = timers.peek(); timer != null && timer.deadline - now <= 0; timer = timers.peek()) {
+            dueTimers.add(timers.remove());
         }
+        for (int i = 0; i < dueTimers.size(); i++) dueTimers.get(i).run();
+        dueTimers.clear();
     }
 
     private long nanosToNextTimer() {
@@ -279,7 +286,8 @@ public final class EventLoop implements Scheduler {
 
     @Override
     public Disposable schedulePeriodically(Runnable task, long initialDelay, long period, TimeUnit unit) {
-        Timer timer = new Timer(task, kernel.nanoTime() + unit.toNanos(initialDelay), unit.toNanos(period));
+        long delayNanos = Math.clamp(unit.toNanos(initialDelay), 0, LATEST_NANOS);
+        Timer timer = new Timer(task, kernel.nanoTime() + delayNanos, Math.min(unit.toNanos(period), LATEST_NANOS));
         if (inLoop()) {
             timers.add(timer);
         } else {
@@ -357,6 +365,7 @@ public final class EventLoop implements Scheduler {
 
         private final Runnable body;
         private final long periodNanos;
+        private final long number = timersMade.getAndIncrement();
         private long deadline;
         private volatile boolean done;
 
@@ -397,6 +406,7 @@ public final class EventLoop implements Scheduler {
 
         @Override
         public int compareTo(Timer other) {
+            if (deadline == other.deadline) return Long.compare(number, other.number);
             return Long.signum(deadline - other.deadline);             // not compare: the clock may wrap
         }
     }
