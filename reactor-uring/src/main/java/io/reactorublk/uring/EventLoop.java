@@ -158,7 +158,7 @@ public final class EventLoop implements Scheduler {
      */
     public Disposable beforeEnter(Runnable hook) {
         execute(() -> hooks.add(hook));
-        return () -> execute(() -> hooks.remove(hook));
+        return () -> executeUnlessDisposed(() -> hooks.remove(hook));
     }
 
     /**
@@ -171,6 +171,15 @@ public final class EventLoop implements Scheduler {
             run(task);
         } else {
             enqueue(task);
+        }
+    }
+
+    /** For tidying up, of which nothing is left to do once the loop is gone. */
+    private void executeUnlessDisposed(Runnable task) {
+        try {
+            execute(task);
+        } catch (RejectedExecutionException e) {
+            LOG.debug("{} is disposed, and what was to be taken out of it with it", name);
         }
     }
 
@@ -392,11 +401,7 @@ public final class EventLoop implements Scheduler {
         public void dispose() {
             if (done) return;
             done = true;
-            if (inLoop()) {
-                timers.remove(this);
-            } else if (!disposed) {
-                enqueue(() -> timers.remove(this));
-            }
+            executeUnlessDisposed(() -> timers.remove(this));
         }
 
         @Override
