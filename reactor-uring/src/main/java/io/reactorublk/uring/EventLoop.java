@@ -137,9 +137,9 @@ public final class EventLoop implements Scheduler {
         turner = Thread.currentThread();
         try {
             if (!enabled) enable();
-            acceptWakeUps();                                           // before looking for work: who adds some later wakes us
             runTimers();
             runTasks();
+            acceptWakeUps();                                           // before the last look: who adds work later wakes us
             for (int i = 0; i < hooks.size(); i++) run(hooks.get(i));
             if (disposed && closeIfQuiet()) return false;
             ring.enter(tasks.isEmpty(), nanosToNextTimer());
