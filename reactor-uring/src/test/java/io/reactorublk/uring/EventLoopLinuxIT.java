@@ -1,0 +1,93 @@
+package io.reactorublk.uring;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.Nested;
+import org.junit.jupiter.api.Test;
+import reactor.core.publisher.Mono;
+import reactor.core.scheduler.Schedulers;
+
+/** The contracts of a loop, on this machine's kernel; and what only a loop with a thread has. */
+class EventLoopLinuxIT {
+
+    @Nested
+    class Turns extends EventLoopContract {
+        @Override
+        World newWorld() {
+            return new LinuxWorld();
+        }
+    }
+
+    @Nested
+    class Timers extends LoopTimerContract {
+        @Override
+        World newWorld() {
+            return new LinuxWorld();
+        }
+    }
+
+    @Nested
+    class Ends extends LoopEndContract {
+        @Override
+        World newWorld() {
+            return new LinuxWorld();
+        }
+    }
+
+    @Nested
+    class Threads extends LoopHarness {
+
+        @Override
+        World newWorld() {
+            return new LinuxWorld();
+        }
+
+        @Test
+        void blockingOnTheLoopThrows() {
+            assertThatThrownBy(() -> world.get(Mono.fromCallable(() -> Mono.never().block()).subscribeOn(loop)))
+                    .isInstanceOf(IllegalStateException.class).hasMessageContaining("loop-under-test");
+        }
+
+        @Test
+        void theThreadIsADaemonNamedLikeItsLoop() {
+            AtomicReference<Thread> thread = new AtomicReference<>();
+            onLoop(() -> thread.set(Thread.currentThread()));
+            assertThat(thread.get().isDaemon()).isTrue();
+            assertThat(thread.get().getName()).isEqualTo("loop-under-test");
+            assertThat(Schedulers.isNonBlockingThread(thread.get())).isTrue();
+        }
+
+        @Test
+        void theThreadEndsWithItsLoop() throws InterruptedException {
+            AtomicReference<Thread> thread = new AtomicReference<>();
+            onLoop(() -> thread.set(Thread.currentThread()));
+            world.get(loop.disposeGracefully());
+            thread.get().join(60_000);
+            assertThat(thread.get().isAlive()).isFalse();
+        }
+
+        @Test
+        void aBusyLoopIsNotWoken() throws InterruptedException {
+            CountDownLatch busy = new CountDownLatch(1);
+            CountDownLatch release = new CountDownLatch(1);
+            loop.execute(() -> {
+                busy.countDown();
+                try {
+                    release.await();
+                } catch (InterruptedException e) {
+                    throw new AssertionError(e);
+                }
+            });
+            busy.await();
+            int before = spy.calls("eventfdWrite");
+            CountDownLatch all = new CountDownLatch(1000);
+            for (int i = 0; i < 1000; i++) loop.execute(all::countDown);
+            assertThat(spy.calls("eventfdWrite")).isEqualTo(before);
+            release.countDown();
+            all.await();
+        }
+    }
+}
