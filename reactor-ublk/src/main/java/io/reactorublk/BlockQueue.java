@@ -41,6 +41,9 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
     /** How many requests can be in flight. */
     public abstract int depth();
 
+    /** How large the device is, in bytes: no request reaches beyond it. */
+    public abstract long sizeBytes();
+
     /** The device's logical block size in bytes: the unit of offsets and lengths. */
     public abstract int blockSize();
 
@@ -126,6 +129,11 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
         @Override
         public int depth() {
             return queue.depth();
+        }
+
+        @Override
+        public long sizeBytes() {
+            return queue.sizeBytes();
         }
 
         @Override

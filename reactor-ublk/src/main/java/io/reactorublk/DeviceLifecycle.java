@@ -307,7 +307,8 @@ final class DeviceLifecycle {
                         declareIoFlusher();
                         fetch = new FetchBuffer(loop().ring(), queueMemory.fetchSlots(), depth);
                         BatchCommands commands = new BatchCommands(loop().ring(), charDevice, id);
-                        queue = new UblkQueue(info.id(), id, config.blockSize, loop(), queueMemory, commands, fetch, config.listener);
+                        queue = new UblkQueue(info.id(), id, config.sizeBytes, config.blockSize, loop(), queueMemory, commands, fetch,
+                                config.listener);
                     })
                     .subscribeOn(loop())
                     .then(Mono.defer(() -> queue().prepare()))

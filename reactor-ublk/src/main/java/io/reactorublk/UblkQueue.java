@@ -54,6 +54,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private final int deviceId;
     private final int id;
     private final int depth;
+    private final long sizeBytes;
     private final int blockSize;
     private final EventLoop loop;
     private final IoDescriptors descriptors;
@@ -82,11 +83,12 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private final Sinks.Empty<Void> whenReady = Sinks.empty();
     private final Sinks.Empty<Void> whenFailed = Sinks.empty();
 
-    UblkQueue(int deviceId, int id, int blockSize, EventLoop loop, QueueMemory memory, BatchCommands commands, FetchBuffer fetch,
-            QueueListener listener) {
+    UblkQueue(int deviceId, int id, long sizeBytes, int blockSize, EventLoop loop, QueueMemory memory, BatchCommands commands,
+            FetchBuffer fetch, QueueListener listener) {
         this.deviceId = deviceId;
         this.id = id;
         this.depth = memory.depth();
+        this.sizeBytes = sizeBytes;
         this.blockSize = blockSize;
         this.loop = loop;
         this.descriptors = memory.descriptors();
@@ -432,6 +434,11 @@ final class UblkQueue extends BlockQueue implements Subscription {
     @Override
     public int depth() {
         return depth;
+    }
+
+    @Override
+    public long sizeBytes() {
+        return sizeBytes;
     }
 
     @Override
