@@ -4,4 +4,5 @@ module io.reactorublk {
     requires static transitive org.jspecify;
 
     exports io.reactorublk;
+    exports io.reactorublk.target;
 }

@@ -1,0 +1,24 @@
+package io.reactorublk.target;
+
+import io.reactorublk.BlockQueue;
+import io.reactorublk.BlockTarget;
+import io.reactorublk.Completion;
+import org.reactivestreams.Publisher;
+import reactor.core.publisher.Mono;
+
+/**
+ * Answers everything at once and touches no bytes: the least a target can do, and so the most a device can give.
+ *
+ * <p>What was written is gone, and a READ returns whatever its piece of the server's memory held before, which may be what
+ * was written to this queue elsewhere: to measure with, not to keep anything on.
+ */
+public final class NullTarget implements BlockTarget {
+
+    /** There is nothing to choose. */
+    public NullTarget() {}
+
+    @Override
+    public Publisher<Completion> serve(BlockQueue queue) {
+        return queue.answer(request -> Mono.just(request.complete()));
+    }
+}
