@@ -1,0 +1,38 @@
+package io.reactorublk;
+
+import io.reactorublk.target.FileTarget;
+import java.nio.file.Path;
+import reactor.core.publisher.Mono;
+
+/** The examples that the javadoc shows. Here so that they compile. */
+final class Snippets {
+
+    private Snippets() {}
+
+    static void nullDisk() {
+        // @start region="null"
+        UblkServer.create()
+                .size(250L << 30)
+                .queues(2).queueDepth(128)
+                .serve(queue -> queue.answer(request -> Mono.just(request.complete())))
+                .start()
+                .doOnNext(device -> System.out.println(device.path()))    // /dev/ublkb0
+                .flatMap(device -> device.onDispose())
+                .block();
+        // @end
+    }
+
+    static void fileDisk() {
+        // @start region="file"
+        FileTarget disk = FileTarget.of(Path.of("disk.img")).direct();
+        UblkServer.create()
+                .size(disk.sizeBytes()).blockSize(4096)
+                .fua()
+                .serve(disk)
+                .start()
+                .doOnNext(device -> System.out.println(device.path()))
+                .flatMap(device -> device.onDispose())
+                .block();
+        // @end
+    }
+}
