@@ -30,6 +30,7 @@ final class IoDescriptors {
     private static final long SECTORS = ublksrv_io_desc.nr_sectors$offset();
     private static final long START = ublksrv_io_desc.start_sector$offset();
     private static final long PAGE = 4096;
+    private static final long NO_SECTOR = -1;
 
     private final MemorySegment mapping;
 
@@ -47,8 +48,10 @@ final class IoDescriptors {
         return Integer.toUnsignedLong(mapping.get(JAVA_INT, tag * BYTES + SECTORS)) * BlockRequest.SECTOR_BYTES;
     }
 
+    /** 0 for a FLUSH, which the block layer gives sector -1. */
     long offsetBytes(int tag) {
-        return mapping.get(JAVA_LONG, tag * BYTES + START) * BlockRequest.SECTOR_BYTES;
+        long sector = mapping.get(JAVA_LONG, tag * BYTES + START);
+        return sector == NO_SECTOR ? 0 : sector * BlockRequest.SECTOR_BYTES;
     }
 
     private static long pages(long bytes) {
