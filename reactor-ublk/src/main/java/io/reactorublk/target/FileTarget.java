@@ -16,6 +16,7 @@ import io.reactorublk.uring.UringOpenOption;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.OpenOption;
 import java.nio.file.Path;
@@ -42,6 +43,8 @@ import reactor.core.scheduler.Schedulers;
  * reads of what is gone fail with EIO.
  */
 public final class FileTarget implements BlockTarget {
+
+    private static final String A_DIRECTORY = "but a directory; name a file in it";
 
     private final Path path;
     private final boolean direct;
@@ -76,8 +79,10 @@ public final class FileTarget implements BlockTarget {
      * as long as that takes.
      *
      * @throws UncheckedIOException if it cannot tell
+     * @throws IllegalArgumentException if it is a directory
      */
     public long sizeBytes() {
+        if (Files.isDirectory(path)) throw noDisk(A_DIRECTORY);
         try (FileChannel channel = FileChannel.open(path, READ)) {
             return channel.size();                                     // of a block device too, unlike Files.size
         } catch (NoSuchFileException e) {
@@ -153,8 +158,11 @@ public final class FileTarget implements BlockTarget {
     private Mono<Long> size(FileStatus status) {
         if (status.isRegularFile()) return Mono.just(status.size());
         if (status.isBlockDevice()) return Mono.fromCallable(this::sizeBytes).subscribeOn(Schedulers.boundedElastic());
-        return Mono.error(new IllegalArgumentException(path + " is neither a regular file nor a block device"
-                + (status.isDirectory() ? " but a directory; name a file in it" : "; name one")));
+        return Mono.error(noDisk(status.isDirectory() ? A_DIRECTORY : "but something without an end; name one"));
+    }
+
+    private IllegalArgumentException noDisk(String but) {
+        return new IllegalArgumentException(path + " is neither a regular file nor a block device " + but);
     }
 
     private static void require(boolean condition, String complaint) {
