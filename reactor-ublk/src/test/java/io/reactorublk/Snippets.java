@@ -1,7 +1,12 @@
 package io.reactorublk;
 
+import io.reactorublk.target.Fault;
 import io.reactorublk.target.FileTarget;
+import io.reactorublk.target.Filters;
+import io.reactorublk.target.RamTarget;
+import io.reactorublk.uring.Errno;
 import java.nio.file.Path;
+import java.time.Duration;
 import reactor.core.publisher.Mono;
 
 /** The examples that the javadoc shows. Here so that they compile. */
@@ -34,5 +39,15 @@ final class Snippets {
                 .flatMap(device -> device.onDispose())
                 .block();
         // @end
+    }
+
+    static BlockTarget slowAndFaultyDisk() {
+        // @start region="filters"
+        BlockTarget disk = new RamTarget(1 << 30);
+        disk = Filters.delay(Duration.ofMillis(5)).apply(disk);
+        disk = Filters.fault(Fault.of(Errno.EIO).on(Operation.WRITE).randomly(0.01, 42)).apply(disk);
+        disk = Filters.trace(System.out::println).apply(disk);
+        // @end
+        return disk;
     }
 }

@@ -1,5 +1,5 @@
 /**
- * Targets to use and to copy from, and filters that change any target. They are
+ * Targets to use and to copy from, and {@linkplain io.reactorublk.target.Filters filters} that change any target. They are
  * made of the public API only: whatever they do, a target of yours can do.
  */
 @NullMarked
