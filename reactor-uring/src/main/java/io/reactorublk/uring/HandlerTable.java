@@ -15,85 +15,86 @@ import org.jspecify.annotations.Nullable;
  */
 final class HandlerTable {
 
-    private static final int END = -1;
+    private static final long ONE_GENERATION = 1L << 32;
 
+    /**
+     * Who handles the operation in each slot, or handled the last one: clearing it would make every {@link #add} store a
+     * reference, whose barrier under G1 costs more than all the rest, and a queue's handlers are the same all its life.
+     */
     private @Nullable CompletionHandler[] handlers;
-    private int[] generations;
-    private int[] nextFree;
+    /** The {@code user_data} of the operation in each slot, or of the next one there. */
+    private long[] userData;
+    /** The free slots, as a stack: the one freed last is the one still in the cache. */
+    private int[] free;
+    private int freeCount;
     private boolean[] parked;
-    private int firstFree = END;
-    private int inFlight;
-    private int awaited;
+    private int parkedCount;
 
     HandlerTable(int capacity) {
         handlers = new CompletionHandler[capacity];
-        generations = new int[capacity];
-        nextFree = new int[capacity];
+        userData = new long[capacity];
+        free = new int[capacity];
         parked = new boolean[capacity];
-        linkFree(0, capacity);
+        addSlots(0, capacity);
     }
 
     /** Takes a slot for an operation and returns the {@code user_data} that names it. */
     long add(CompletionHandler handler) {
-        if (firstFree == END) grow();
-        int slot = firstFree;
-        firstFree = nextFree[slot];
-        handlers[slot] = handler;
-        inFlight++;
-        awaited++;
-        return (long) generations[slot] << 32 | slot;
+        if (freeCount == 0) grow();
+        int slot = free[--freeCount];
+        if (handlers[slot] != handler) handlers[slot] = handler;
+        return userData[slot];
     }
 
     /** Hands one completion to its handler, and gives the slot back unless more completions follow. */
-    void complete(long userData, int result, int flags, boolean more) {
-        int slot = (int) userData;
+    void complete(long id, int result, int flags, boolean more) {
+        int slot = (int) id;
         CompletionHandler handler = handlers[slot];
-        if (handler == null || generations[slot] != (int) (userData >>> 32)) {
-            throw new IllegalStateException("a completion for user_data " + Long.toHexString(userData) + ", which is not in flight");
+        if (handler == null || userData[slot] != id) {
+            throw new IllegalStateException("a completion for user_data 0x" + Long.toHexString(id) + ", which is not in flight");
         }
         if (!more) remove(slot);
         handler.onCompletion(result, flags);
     }
 
     /** Says that an operation ends only with the ring, so that nobody waits for it. */
-    void park(long userData) {
-        parked[(int) userData] = true;
-        awaited--;
+    void park(long id) {
+        parked[(int) id] = true;
+        parkedCount++;
     }
 
     /** Operations staged or in the kernel. */
     int inFlight() {
-        return inFlight;
+        return handlers.length - freeCount;
     }
 
     /** Those that end without the ring, by themselves or by cancellation. */
     int awaited() {
-        return awaited;
+        return inFlight() - parkedCount;
     }
 
     private void remove(int slot) {
-        handlers[slot] = null;
-        generations[slot]++;
-        nextFree[slot] = firstFree;
-        firstFree = slot;
-        inFlight--;
-        if (!parked[slot]) awaited--;
-        parked[slot] = false;
+        userData[slot] += ONE_GENERATION;
+        free[freeCount++] = slot;
+        if (parked[slot]) {
+            parked[slot] = false;
+            parkedCount--;
+        }
     }
 
     private void grow() {
         int capacity = handlers.length;
         handlers = Arrays.copyOf(handlers, 2 * capacity);
-        generations = Arrays.copyOf(generations, 2 * capacity);
-        nextFree = Arrays.copyOf(nextFree, 2 * capacity);
+        userData = Arrays.copyOf(userData, 2 * capacity);
+        free = Arrays.copyOf(free, 2 * capacity);
         parked = Arrays.copyOf(parked, 2 * capacity);
-        linkFree(capacity, 2 * capacity);
+        addSlots(capacity, 2 * capacity);
     }
 
-    private void linkFree(int from, int to) {
+    private void addSlots(int from, int to) {
         for (int slot = to - 1; slot >= from; slot--) {
-            nextFree[slot] = firstFree;
-            firstFree = slot;
+            userData[slot] = slot;
+            free[freeCount++] = slot;
         }
     }
 }

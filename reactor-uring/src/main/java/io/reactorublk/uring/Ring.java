@@ -198,7 +198,7 @@ public final class Ring implements AutoCloseable {
                     + submissions.capacity());
         }
         // Submits without reaping: a handler must not find itself inside the handler that staged this.
-        KernelException.check("io_uring_enter", enterKernel(submissions.unsubmitted(), 0, 0, MemorySegment.NULL));
+        KernelException.check("io_uring_enter", enterKernel(0, 0, MemorySegment.NULL));
         if (!submissions.hasRoom(entries)) throw new KernelException("io_uring_enter", Errno.EBUSY, "The kernel takes no more entries");
     }
 
@@ -242,9 +242,9 @@ public final class Ring implements AutoCloseable {
         if (wait && timeoutNanos != FOREVER) {
             timespec.set(JAVA_LONG, 0, timeoutNanos / NANOS_PER_SECOND);
             timespec.set(JAVA_LONG, Long.BYTES, timeoutNanos % NANOS_PER_SECOND);
-            result = enterKernel(submissions.unsubmitted(), minComplete, GETEVENTS | EXT_ARG, waitArgument);
+            result = enterKernel(minComplete, GETEVENTS | EXT_ARG, waitArgument);
         } else {
-            result = enterKernel(submissions.unsubmitted(), minComplete, GETEVENTS, MemorySegment.NULL);
+            result = enterKernel(minComplete, GETEVENTS, MemorySegment.NULL);
         }
         if (result >= 0) return;
         switch (Errno.of(result)) {
@@ -254,10 +254,11 @@ public final class Ring implements AutoCloseable {
         }
     }
 
-    private int enterKernel(int toSubmit, int minComplete, int flags, MemorySegment argument) {
-        submissions.publish();
+    private int enterKernel(int minComplete, int flags, MemorySegment argument) {
         enters++;
-        return kernel.ioUringEnter(fd, toSubmit, minComplete, flags, argument);
+        int result = kernel.ioUringEnter(fd, submissions.publish(), minComplete, flags, argument);
+        if (result > 0) submissions.taken(result);
+        return result;
     }
 
     /** Tells each handler what has completed. Returns how many completions there were. */

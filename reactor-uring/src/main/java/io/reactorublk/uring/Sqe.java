@@ -189,9 +189,9 @@ public final class Sqe {
         return flag(io_uring_h.IOSQE_BUFFER_SELECT());
     }
 
+    /** The first eight bytes in one store: opcode, no flags yet, no priority, descriptor. */
     private Sqe op(int opcode, int fd) {
-        entries.set(JAVA_BYTE, at + OPCODE, (byte) opcode);
-        entries.set(JAVA_INT, at + FD, fd);
+        entries.set(JAVA_LONG, at + OPCODE, (long) fd << 8 * FD | opcode);
         return this;
     }
 

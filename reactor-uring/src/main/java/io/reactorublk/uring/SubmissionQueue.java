@@ -1,38 +1,44 @@
 package io.reactorublk.uring;
 
 import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 
 import io.reactorublk.uring.abi.io_sqring_offsets;
 import io.reactorublk.uring.abi.io_uring_params;
+import io.reactorublk.uring.abi.io_uring_sqe;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
 
 /**
- * The half of a ring that we write: entries, and a tail that publishes them. The kernel moves the head.
+ * The half of a ring that we write: entries, and a tail that publishes them.
  *
  * <pre>
- *            head (kernel)      published      tail (ours)
- *                 |                 |              |
- *   [ free ... ][ with the kernel ][ staged ... ][ free ... ]     indices grow for ever; mask & index is the place
+ *                              tail
+ *                 |              |
+ *   [ free ... ][ staged ...... ][ free ... ]     indices grow for ever; mask & index is the place
  * </pre>
+ *
+ * The kernel moves a head, which we need not read: without a polling thread it takes entries only inside
+ * {@code io_uring_enter}, which returns how many.
  */
 final class SubmissionQueue {
 
     private static final VarHandle INT = JAVA_INT.varHandle();
+    private static final int SMALL_ENTRY_BYTES = (int) io_uring_sqe.layout().byteSize();
+    private static final int SMALL_ENTRY_SHIFT = Integer.numberOfTrailingZeros(SMALL_ENTRY_BYTES);
 
     private final MemorySegment ring;
     private final MemorySegment entries;
-    private final long headOffset;
     private final long tailOffset;
     private final int mask;
     private final int entryShift;
     private int tail;
+    private int staged;
 
     SubmissionQueue(MemorySegment ring, MemorySegment entries, MemorySegment params, int entryBytes) {
         MemorySegment offsets = io_uring_params.sq_off(params);
         this.ring = ring;
         this.entries = entries;
-        this.headOffset = Integer.toUnsignedLong(io_sqring_offsets.head(offsets));
         this.tailOffset = Integer.toUnsignedLong(io_sqring_offsets.tail(offsets));
         this.mask = io_uring_params.sq_entries(params) - 1;
         this.entryShift = Integer.numberOfTrailingZeros(entryBytes);
@@ -46,7 +52,7 @@ final class SubmissionQueue {
 
     /** Whether {@code count} entries can be staged without a system call. */
     boolean hasRoom(int count) {
-        return mask + 1 - unsubmitted() >= count;
+        return mask + 1 - staged >= count;
     }
 
     int capacity() {
@@ -59,19 +65,21 @@ final class SubmissionQueue {
 
     /** Takes the next entry, zeroed. Where there is no room the caller submits first. */
     long next() {
-        long offset = (long) (tail & mask) << entryShift;
-        entries.asSlice(offset, 1L << entryShift).fill((byte) 0);
-        tail++;
+        long offset = (long) (tail++ & mask) << entryShift;
+        staged++;
+        for (int word = 0; word < SMALL_ENTRY_BYTES; word += Long.BYTES) entries.set(JAVA_LONG_UNALIGNED, offset + word, 0);
+        if (entryShift != SMALL_ENTRY_SHIFT) entries.asSlice(offset + SMALL_ENTRY_BYTES, SMALL_ENTRY_BYTES).fill((byte) 0);
         return offset;
     }
 
-    /** Entries that the kernel has not taken yet. */
-    int unsubmitted() {
-        return tail - (int) INT.getAcquire(ring, headOffset);          // acquire: what it left is ours to overwrite
+    /** Shows the kernel everything staged. Returns how many entries it has not taken yet. */
+    int publish() {
+        INT.setRelease(ring, tailOffset, tail);                        // release: the entries before the tail that covers them
+        return staged;
     }
 
-    /** Shows the kernel everything staged. */
-    void publish() {
-        INT.setRelease(ring, tailOffset, tail);                        // release: the entries before the tail that covers them
+    /** The kernel says that it has taken so many. It reads entries only while it is entered, so their places are free again. */
+    void taken(int count) {
+        staged -= count;
     }
 }
