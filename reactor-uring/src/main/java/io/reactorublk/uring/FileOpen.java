@@ -54,7 +54,8 @@ final class FileOpen extends FileMono<UringFile> {
             case ENOENT -> (flags & linux_h.O_CREAT()) == 0
                     ? "There is no such file; CREATE would make one" : "Its directory does not exist";
             case EEXIST -> "It is there already; CREATE instead of CREATE_NEW opens it";
-            case EACCES, EPERM -> "This user may not open it for " + OpenFlags.purpose(flags) + ", or not pass a directory above";
+            case EACCES, EPERM ->
+                    "This user may not open it for " + OpenFlags.purpose(flags) + ", or not pass a directory above";
             case EISDIR -> "It is a directory, which cannot be written";
             case EROFS -> "Its file system is mounted read-only; READ alone would work";
             case EINVAL -> OpenFlags.isDirect(flags) ? "Its file system does not support O_DIRECT; leave out DIRECT" : "";

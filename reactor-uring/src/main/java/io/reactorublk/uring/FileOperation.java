@@ -63,7 +63,8 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
         try {
             file.loop().execute(this);
         } catch (RejectedExecutionException e) {
-            fail(FileMono.rejected(file));                             // after cancel nobody hears it; a loop that ends cancels all
+            // After a cancellation nobody hears it, and nothing is to be done: a loop that ends cancels all.
+            fail(FileMono.rejected(file));
         }
     }
 

@@ -36,7 +36,8 @@ final class FileSync extends FileMono<Void> {
     @Override
     String hint(UringFile file, Errno errno) {
         return switch (errno) {
-            case EIO, ENOSPC, EDQUOT -> "Writes that had seemed to succeed may be lost; a second try will not bring them back";
+            case EIO, ENOSPC, EDQUOT ->
+                    "Writes that had seemed to succeed may be lost; a second try will not bring them back";
             case EINVAL -> "It is nothing that can be synchronized, such as a pipe";
             default -> "";
         };

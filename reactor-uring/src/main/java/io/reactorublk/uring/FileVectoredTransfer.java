@@ -21,7 +21,8 @@ final class FileVectoredTransfer extends FileMono<Integer> {
     FileVectoredTransfer(UringFile file, boolean write, List<IoBuffer.Segment> pieces, long offset) {
         UringFile.checkOffset(offset);
         if (pieces.isEmpty() || pieces.size() > MAX_PIECES) {
-            throw new IllegalArgumentException(pieces.size() + " pieces of memory: from 1 to " + MAX_PIECES + " are possible");
+            throw new IllegalArgumentException(
+                    pieces.size() + " pieces of memory: from 1 to " + MAX_PIECES + " are possible");
         }
         this.file = file;
         this.write = write;

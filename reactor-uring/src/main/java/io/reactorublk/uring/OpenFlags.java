@@ -40,7 +40,8 @@ final class OpenFlags {
             case StandardOpenOption.TRUNCATE_EXISTING -> linux_h.O_TRUNC();
             case StandardOpenOption.DSYNC -> linux_h.O_DSYNC();
             case StandardOpenOption.SYNC -> linux_h.O_SYNC();
-            default -> throw new UnsupportedOperationException("a file cannot be opened with " + option + ": " + remedy(option));
+            default -> throw new UnsupportedOperationException(
+                    "a file cannot be opened with " + option + ": " + remedy(option));
         };
     }
 
