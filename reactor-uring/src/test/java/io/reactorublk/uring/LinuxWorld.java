@@ -17,18 +17,19 @@ import java.util.stream.Stream;
 import org.awaitility.Awaitility;
 import reactor.core.publisher.Mono;
 
-/** This machine: its kernel, its temporary directory. */
+/** This machine: its kernel, and a directory of the build, where a file system of the ordinary kind is to be expected. */
 final class LinuxWorld implements World {
 
     private static final Duration LIMIT = Duration.ofSeconds(60);
 
     private final Path directory;
     private final List<Pipe> pipes = new ArrayList<>();
+    private final List<Path> elsewhere = new ArrayList<>();
     private int files;
 
     LinuxWorld() {
         try {
-            directory = Files.createTempDirectory("reactor-uring");
+            directory = Files.createTempDirectory(Files.createDirectories(Path.of("target").toAbsolutePath()), "world");
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -100,9 +101,22 @@ final class LinuxWorld implements World {
         return Path.of("/proc/version");
     }
 
+    /** On tmpfs. */
+    @Override
+    public Path fileWithoutZeroRange() {
+        try {
+            Path file = Files.createTempFile(Path.of("/dev/shm"), "reactor-uring", "");
+            elsewhere.add(file);
+            return file;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     @Override
     public void await(BooleanSupplier condition) {
-        Awaitility.await().atMost(LIMIT).pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(2)).until(condition::getAsBoolean);
+        Awaitility.await().atMost(LIMIT)
+                .pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(2)).until(condition::getAsBoolean);
     }
 
     /** A while, for what must not happen: too short a while lets a wrong program pass, never a right one fail. */
@@ -136,6 +150,7 @@ final class LinuxWorld implements World {
             kernel().close(pipe.writer());
         }
         try (Stream<Path> all = Files.walk(directory)) {
+            for (Path path : elsewhere) Files.delete(path);
             for (Path path : all.sorted(Comparator.reverseOrder()).toList()) Files.delete(path);
         } catch (IOException e) {
             throw new UncheckedIOException(e);

@@ -56,7 +56,9 @@ abstract class LoopEndContract extends LoopHarness {
             AtomicInteger accepted = new AtomicInteger();
             AtomicInteger ran = new AtomicInteger();
             List<Thread> threads = new ArrayList<>();
-            for (int t = 0; t < 4; t++) threads.add(Thread.ofPlatform().start(() -> executeUntilRejected(ending, accepted, ran)));
+            for (int t = 0; t < 4; t++) {
+                threads.add(Thread.ofPlatform().start(() -> executeUntilRejected(ending, accepted, ran)));
+            }
             ending.schedule(ending::dispose, 1, TimeUnit.MILLISECONDS);
             world.await(ending::isDisposed);
             for (Thread thread : threads) thread.join();
@@ -84,7 +86,8 @@ abstract class LoopEndContract extends LoopHarness {
         assertThatThrownBy(() -> loop.execute(() -> {}))
                 .isInstanceOf(RejectedExecutionException.class).hasMessageContaining("loop-under-test");
         assertThatThrownBy(() -> loop.schedule(() -> {})).isInstanceOf(RejectedExecutionException.class);
-        assertThatThrownBy(() -> loop.schedule(() -> {}, 1, TimeUnit.SECONDS)).isInstanceOf(RejectedExecutionException.class);
+        assertThatThrownBy(() -> loop.schedule(() -> {}, 1, TimeUnit.SECONDS))
+                .isInstanceOf(RejectedExecutionException.class);
         assertThatThrownBy(() -> worker.schedule(() -> {})).isInstanceOf(RejectedExecutionException.class);
         assertThatThrownBy(() -> world.get(Mono.just(1).subscribeOn(loop))).isInstanceOf(RejectedExecutionException.class);
     }

@@ -31,8 +31,11 @@ interface World extends AutoCloseable {
     /** A directory. */
     Path directory();
 
-    /** A file on a file system without {@code O_DIRECT}, for reading only. */
+    /** A file on a file system without {@code O_DIRECT}. */
     Path fileWithoutDirect();
+
+    /** A new file on a file system without {@code FALLOC_FL_ZERO_RANGE}. */
+    Path fileWithoutZeroRange();
 
     /** Waits until this is so, and fails if it never is. */
     void await(BooleanSupplier condition);
