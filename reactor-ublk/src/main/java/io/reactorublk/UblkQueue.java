@@ -370,7 +370,8 @@ final class UblkQueue extends BlockQueue implements Subscription {
         @Override
         public void onError(Throwable e) {
             onLoop(() -> {
-                whenReady.tryEmitError(e);
+                // If it is too late to tell who starts the device; a target often cancels its queue first, which tells nothing.
+                if (whenReady.tryEmitError(e).isFailure()) LOG.error("the target of " + UblkQueue.this + " failed", e);
                 drain("its target failed: " + e);
             });
             ended.tryEmitEmpty();
