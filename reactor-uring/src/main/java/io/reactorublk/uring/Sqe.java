@@ -191,7 +191,7 @@ public final class Sqe {
 
     /** The first eight bytes in one store: opcode, no flags yet, no priority, descriptor. */
     private Sqe op(int opcode, int fd) {
-        entries.set(JAVA_LONG, at + OPCODE, ((long) fd << 8 * FD) | opcode);
+        entries.set(JAVA_LONG, at + OPCODE, ((long) fd << (8 * FD)) | opcode);
         return this;
     }
 
