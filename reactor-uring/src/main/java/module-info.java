@@ -7,6 +7,7 @@ module io.reactorublk.uring {
     requires org.slf4j;
 
     exports io.reactorublk.uring;
+    exports io.reactorublk.uring.memory;
     // What the kernel calls things is nobody's API; the floor above speaks to the kernel too.
     exports io.reactorublk.uring.abi to io.reactorublk;
 }
