@@ -1,6 +1,7 @@
 package io.reactorublk.uring;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicIntegerFieldUpdater;
 import org.jspecify.annotations.Nullable;
@@ -32,8 +33,9 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
             AtomicIntegerFieldUpdater.newUpdater(FileOperation.class, "state");
 
     final UringFile file;
-    private final FileMono<T> mono;
-    private final CoreSubscriber<? super T> actual;
+    /** Null once it has ended: the ring keeps this object until its slot is used again, but not the user's memory. */
+    private @Nullable FileMono<T> mono;
+    private @Nullable CoreSubscriber<? super T> actual;
     /** Memory for a path, pieces or a status, from stage until the end. */
     @Nullable MemorySegment scratch;
 
@@ -79,6 +81,7 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
     }
 
     private void start() {
+        FileMono<T> starting = Objects.requireNonNull(mono);
         try {
             file.begin();
         } catch (RuntimeException e) {
@@ -86,37 +89,46 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
             return;
         }
         try {
-            id = mono.stage(this).id();
+            id = starting.stage(this).id();
             inKernel = true;
         } catch (RuntimeException e) {
             file.ended(this);
-            mono.failed(file);
+            starting.failed(file);
             fail(e);
         }
     }
 
     @Override
     public void onCompletion(int result, int flags) {
+        FileMono<T> ended = Objects.requireNonNull(mono);
+        CoreSubscriber<? super T> subscriber = Objects.requireNonNull(actual);
+        mono = null;
+        actual = null;
         inKernel = false;
         if (result < 0) {
-            Throwable failure = state == CANCELLED ? null : mono.failure(file, result);
+            Throwable failure = state == CANCELLED ? null : ended.failure(file, result);
             file.ended(this);
-            mono.failed(file);
-            if (failure != null) fail(failure);
+            ended.failed(file);
+            if (failure != null && maySignal()) subscriber.onError(failure);
         } else {
-            T value = mono.value(this, result);
+            T value = ended.value(this, result);
             file.ended(this);
-            if (STATE.compareAndSet(this, REQUESTED, ENDED)) {
-                if (value != null) actual.onNext(value);
-                actual.onComplete();
+            if (maySignal()) {
+                if (value != null) subscriber.onNext(value);
+                subscriber.onComplete();
             } else {
-                mono.discarded(file);
+                ended.discarded(file);
             }
         }
     }
 
+    /** Before it has reached the kernel. */
     private void fail(Throwable failure) {
-        if (STATE.compareAndSet(this, REQUESTED, ENDED)) actual.onError(failure);
+        if (maySignal()) Objects.requireNonNull(actual).onError(failure);
+    }
+
+    private boolean maySignal() {
+        return STATE.compareAndSet(this, REQUESTED, ENDED);
     }
 
     @Override

@@ -53,7 +53,7 @@ public final class UringFile {
     private final Sinks.Empty<Void> whenClosed = Sinks.empty();
     private volatile int state;
 
-    /** What the kernel reads and writes beside the user's memory, an area for each operation. On the loop, like all below. */
+    /** What the kernel reads and writes beside the user's memory: an area for each operation. On the loop, as all below. */
     private final Arena arena = Arena.ofShared();
     private final ArrayDeque<MemorySegment> scratches = new ArrayDeque<>();
     private int fd = -1;
