@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
@@ -69,17 +70,45 @@ class EventLoopLinuxIT {
             assertThat(thread.get().isAlive()).isFalse();
         }
 
+        /** Its number would be somebody else's file the next moment. */
+        @Test
+        void theDescriptorThatSomebodyIsAboutToWakeTheLoopByStaysOpen() throws InterruptedException {
+            onLoop(() -> loop.schedule(() -> {}, 50, TimeUnit.MILLISECONDS));   // so that it turns without being woken
+            CountDownLatch aboutToWrite = new CountDownLatch(1);
+            CountDownLatch write = new CountDownLatch(1);
+            world.settle();
+            spy.before("eventfdWrite", () -> {
+                aboutToWrite.countDown();
+                awaitUninterruptibly(write);
+            });
+            Thread waker = Thread.ofPlatform().start(loop::wakeUp);
+            aboutToWrite.await();
+            loop.dispose();
+            try {
+                Thread.sleep(150);                                     // time enough to close it, for a loop that is wrong
+                assertThat(spy.calls("close")).isZero();
+            } finally {
+                write.countDown();
+            }
+            waker.join();
+            world.get(loop.disposeGracefully());
+        }
+
+        private static void awaitUninterruptibly(CountDownLatch latch) {
+            try {
+                latch.await();
+            } catch (InterruptedException e) {
+                throw new AssertionError(e);
+            }
+        }
+
         @Test
         void aBusyLoopIsNotWoken() throws InterruptedException {
             CountDownLatch busy = new CountDownLatch(1);
             CountDownLatch release = new CountDownLatch(1);
             loop.execute(() -> {
                 busy.countDown();
-                try {
-                    release.await();
-                } catch (InterruptedException e) {
-                    throw new AssertionError(e);
-                }
+                awaitUninterruptibly(release);
             });
             busy.await();
             int before = spy.calls("eventfdWrite");

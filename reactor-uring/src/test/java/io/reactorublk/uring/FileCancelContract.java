@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.lang.foreign.Arena;
 import java.lang.ref.WeakReference;
+import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.TimeoutException;
@@ -106,13 +107,21 @@ abstract class FileCancelContract extends FileHarness {
     }
 
     @Test
-    void aFileWhoseOpeningWasCancelledIsClosed() {
-        Path path = world.freshPath();
+    void aFileWhoseOpeningWasCancelledTooLateIsClosed() {
+        assertNothingStaysOpen(world.file(bytes("abc")), READ);        // found at once: open before it can be cancelled
+    }
+
+    @Test
+    void anOpeningThatWasCancelledLeavesNothingBehind() {
+        assertNothingStaysOpen(world.freshPath(), READ, WRITE, CREATE); // by a worker, after the cancellation or never
+    }
+
+    private void assertNothingStaysOpen(Path path, OpenOption... options) {
         long descriptors = world.descriptors();
         long mapped = spy.memoryStillMapped();
         for (int i = 0; i < 20; i++) {
             onLoop(() -> {
-                Disposable opening = UringFile.open(loop, path, READ, WRITE, CREATE).subscribe();
+                Disposable opening = UringFile.open(loop, path, options).subscribe();
                 opening.dispose();
             });
         }
