@@ -71,11 +71,13 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
      *
      * @param concurrency at least 1
      */
-    public final Flux<Completion> answer(int concurrency, Function<? super BlockRequest, ? extends Mono<Completion>> handler) {
+    public final Flux<Completion> answer(int concurrency,
+            Function<? super BlockRequest, ? extends Mono<Completion>> handler) {
         return flatMap(request -> guarded(handler, request), concurrency, 1);
     }
 
-    private static Mono<Completion> guarded(Function<? super BlockRequest, ? extends Mono<Completion>> handler, BlockRequest request) {
+    private static Mono<Completion> guarded(
+            Function<? super BlockRequest, ? extends Mono<Completion>> handler, BlockRequest request) {
         Mono<Completion> answer;
         try {
             answer = handler.apply(request);
@@ -87,11 +89,13 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
         } catch (Throwable e) {                                        // an Error too: it costs one request, never the queue
             return Mono.just(failed(request, e));
         }
-        return answer.onErrorResume(e -> Mono.just(failed(request, e))).switchIfEmpty(Mono.fromSupplier(() -> request.fail(Errno.EIO)));
+        return answer.onErrorResume(e -> Mono.just(failed(request, e)))
+                .switchIfEmpty(Mono.fromSupplier(() -> request.fail(Errno.EIO)));
     }
 
     private static Completion failed(BlockRequest request, Throwable e) {
-        boolean expected = e instanceof KernelException || e instanceof TimeoutException || e instanceof UnsupportedOperationException;
+        boolean expected = e instanceof KernelException || e instanceof TimeoutException
+                || e instanceof UnsupportedOperationException;
         if (!expected) LOG.warn(request + " is answered with " + Errno.of(e) + " because its handler failed", e);
         return request.fail(e);
     }

@@ -325,8 +325,8 @@ final class DeviceLifecycle {
             try {
                 kernel.prctl(linux_h.PR_SET_IO_FLUSHER(), 1);
             } catch (KernelException e) {
-                LOG.warn("{} runs without PR_SET_IO_FLUSHER and can deadlock under memory pressure: it needs CAP_SYS_RESOURCE ({})",
-                        loop().name(), e.getMessage());
+                LOG.warn("{} runs without PR_SET_IO_FLUSHER, so it can deadlock under memory pressure: {}. "
+                        + "It needs CAP_SYS_RESOURCE", loop().name(), e.getMessage());
             }
         }
 
@@ -338,8 +338,10 @@ final class DeviceLifecycle {
         }
 
         private Mono<Void> serve() {
-            return queue().serve(target).timeout(TARGET_PATIENCE, Mono.fromRunnable(() ->
-                    LOG.warn("the target of {} has not subscribed to it within {}; starting all the same", queue(), TARGET_PATIENCE)), controlLoop)
+            return queue().serve(target)
+                    .timeout(TARGET_PATIENCE, Mono.fromRunnable(() -> LOG.warn(
+                            "the target of {} has not subscribed to it within {}; starting all the same",
+                            queue(), TARGET_PATIENCE)), controlLoop)
                     .onErrorResume(e -> endTarget().then(Mono.error(e)));
         }
 

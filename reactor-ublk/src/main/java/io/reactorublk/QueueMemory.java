@@ -11,7 +11,8 @@ import java.lang.foreign.MemorySegment;
 record QueueMemory(int depth, DataBuffers data, CommitBuffer filling, CommitBuffer withKernel, MemorySegment fetchSlots,
         IoDescriptors descriptors) {
 
-    static QueueMemory allocate(Kernel kernel, int charDevice, int queueId, int depth, int maxIoBytes, Arena untilDeleted, Arena mapped) {
+    static QueueMemory allocate(Kernel kernel, int charDevice, int queueId, int depth, int maxIoBytes, Arena untilDeleted,
+            Arena mapped) {
         return new QueueMemory(depth,
                 new DataBuffers(kernel, depth, maxIoBytes, untilDeleted),
                 new CommitBuffer(kernel, depth, untilDeleted),

@@ -120,7 +120,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
 
         long wanted = draining ? Long.MAX_VALUE : demand;
         int grant = (int) Math.min(wanted, fetch.free());
-        if (grant > 0 && (grant == wanted || grant >= depth) && state != Fetch.DONE) {   // all of it, or a piece worth lending
+        if (grant > 0 && (grant == wanted || grant >= depth) && state != Fetch.DONE) {     // all, or a piece worth lending
             if (!draining) Operators.produced(DEMAND, this, grant);
             fetch.grant(grant);
         }
@@ -227,7 +227,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
     @Override
     public void subscribe(CoreSubscriber<? super BlockRequest> actual) {
         if (!subscribed.compareAndSet(false, true)) {
-            Operators.error(actual, new IllegalStateException(this + " has a subscriber already: each request can be answered once"));
+            Operators.error(actual, new IllegalStateException(this + " has a subscriber already; each request is answered once"));
             return;
         }
         try {
@@ -380,7 +380,8 @@ final class UblkQueue extends BlockQueue implements Subscription {
         @Override
         public void onComplete() {
             onLoop(() -> {
-                whenReady.tryEmitError(new IllegalStateException("the target of " + UblkQueue.this + " ended without subscribing to it"));
+                whenReady.tryEmitError(
+                        new IllegalStateException("the target of " + UblkQueue.this + " ended without subscribing to it"));
                 drain("its target ended");
             });
             ended.tryEmitEmpty();

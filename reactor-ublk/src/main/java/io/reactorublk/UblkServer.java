@@ -51,7 +51,8 @@ public final class UblkServer {
     private static void requireWholeBlocks(ServerConfig config) {
         require(config.sizeBytes % config.blockSize == 0,
                 ("a device of %d bytes is no whole number of blocks of %d bytes; "
-                + "the next smaller size is %d").formatted(config.sizeBytes, config.blockSize, config.sizeBytes - config.sizeBytes % config.blockSize));
+                + "the next smaller size is %d").formatted(
+                        config.sizeBytes, config.blockSize, config.sizeBytes - config.sizeBytes % config.blockSize));
         require(config.physicalBlockSize >= config.blockSize,
                 ("a physical block of %d bytes is smaller than a logical one of %d; "
                 + "set the physical block size first").formatted(config.physicalBlockSize, config.blockSize));
@@ -114,7 +115,8 @@ public final class UblkServer {
     /** The unit in bytes in which discarding frees anything: a power of two, at least the logical block; 4096 by default. */
     public UblkServer discardGranularity(int bytes) {
         require(bytes >= config.blockSize && Integer.bitCount(bytes) == 1,
-                "a discard granularity of %d bytes: powers of two from the logical block (%d) on are possible".formatted(bytes, config.blockSize));
+                "a discard granularity of %d bytes: powers of two from the logical block (%d) on are possible"
+                        .formatted(bytes, config.blockSize));
         return with(c -> c.discardGranularityBytes = bytes);
     }
 
@@ -126,7 +128,8 @@ public final class UblkServer {
 
     private static void requireSectors(long bytes, String operation) {
         require(bytes >= 0 && bytes <= MAX_SECTORS_BYTES && bytes % BlockRequest.SECTOR_BYTES == 0,
-                "%s of up to %d bytes: multiples of %d up to %d are possible, 0 for none".formatted(operation, bytes, BlockRequest.SECTOR_BYTES, MAX_SECTORS_BYTES));
+                "%s of up to %d bytes: multiples of %d up to %d are possible, 0 for none"
+                        .formatted(operation, bytes, BlockRequest.SECTOR_BYTES, MAX_SECTORS_BYTES));
     }
 
     /** A device that refuses writes before they reach the target. */

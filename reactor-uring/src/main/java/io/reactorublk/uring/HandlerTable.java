@@ -51,7 +51,7 @@ final class HandlerTable {
         int slot = (int) id;
         CompletionHandler handler = handlers[slot];
         if (handler == null || userData[slot] != id) {
-            throw new IllegalStateException("a completion for user_data 0x" + Long.toHexString(id) + ", which is not in flight");
+            throw new IllegalStateException("completion of user_data 0x" + Long.toHexString(id) + ", which is not in flight");
         }
         if (!more) remove(slot);
         handler.onCompletion(result, flags);

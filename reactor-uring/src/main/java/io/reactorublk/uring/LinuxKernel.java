@@ -158,7 +158,8 @@ final class LinuxKernel implements Kernel {
     public int eventfd() {
         try {
             MemorySegment state = CALL_STATE_OF_THREAD.get();
-            return KernelException.check("eventfd", resultOf((int) EVENTFD.invokeExact(state, 0, linux_h.EFD_CLOEXEC()), state));
+            int fd = (int) EVENTFD.invokeExact(state, 0, linux_h.EFD_CLOEXEC());
+            return KernelException.check("eventfd", resultOf(fd, state));
         } catch (Throwable e) {
             throw rethrow(e);
         }

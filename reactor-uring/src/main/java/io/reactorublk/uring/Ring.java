@@ -199,7 +199,9 @@ public final class Ring implements AutoCloseable {
         }
         // Submits without reaping: a handler must not find itself inside the handler that staged this.
         KernelException.check("io_uring_enter", enterKernel(0, 0, MemorySegment.NULL));
-        if (!submissions.hasRoom(entries)) throw new KernelException("io_uring_enter", Errno.EBUSY, "The kernel takes no more entries");
+        if (!submissions.hasRoom(entries)) {
+            throw new KernelException("io_uring_enter", Errno.EBUSY, "The kernel takes no more entries");
+        }
     }
 
     /**
@@ -218,7 +220,7 @@ public final class Ring implements AutoCloseable {
         handlers.park(id);
     }
 
-    /** Asks the kernel to cancel the operation with this {@link Sqe#id}; its handler hears {@code ECANCELED}, or that it was too late. */
+    /** Asks the kernel to cancel the operation with this {@link Sqe#id}. Its handler hears {@code ECANCELED}, or what came first. */
     public void cancel(long id) {
         stage(CompletionHandler.IGNORE).cancel(id, 0);
     }
@@ -249,7 +251,7 @@ public final class Ring implements AutoCloseable {
         if (result >= 0) return;
         switch (Errno.of(result)) {
             case EINTR, ETIME -> { }                                   // the wait ended early: the turn goes on
-            case EAGAIN, EBUSY -> { }                                  // short of memory or of completion entries: reap, enter again
+            case EAGAIN, EBUSY -> { }                                  // short of memory or completion entries: reap, go on
             default -> throw new KernelException("io_uring_enter", Errno.of(result));
         }
     }
@@ -306,17 +308,27 @@ public final class Ring implements AutoCloseable {
     }
 
     /**
-     * Puts memory into the table of buffers, or takes it out: {@link MemorySegment#NULL}.
+     * Puts memory into the table of buffers, in the place of what was there.
      *
+     * @param memory must live until it is removed or replaced
      * @return the buffer that operations may name
      */
     public IoBuffer.Fixed updateBuffer(int index, MemorySegment memory) {
+        putBuffer(index, memory);
+        return new IoBuffer.Fixed(index, memory.address(), (int) memory.byteSize());
+    }
+
+    /** Takes a buffer out of its table. */
+    public void removeBuffer(int index) {
+        putBuffer(index, MemorySegment.NULL);
+    }
+
+    private void putBuffer(int index, MemorySegment memory) {
         try (Arena temporary = Arena.ofShared()) {
             MemorySegment iovec = kernel.allocate(2 * Long.BYTES, temporary);
             iovec.set(JAVA_LONG, 0, memory.address());
             iovec.set(JAVA_LONG, Long.BYTES, memory.byteSize());
             update(io_uring_h.IORING_REGISTER_BUFFERS_UPDATE(), index, iovec, temporary);
-            return new IoBuffer.Fixed(index, memory.address(), (int) Math.max(1, memory.byteSize()));
         }
     }
 

@@ -132,7 +132,7 @@ public final class Sqe {
         return op(io_uring_h.IORING_OP_STATX(), directory).addr(path).len(mask).off(result).opFlags(flags);
     }
 
-    /** Completes with {@code ETIME} after the {@code __kernel_timespec} at this address, or earlier with 0 after {@code count} completions. */
+    /** Ends with {@code ETIME} after the {@code __kernel_timespec} at this address, or with 0 after {@code count} completions. */
     public Sqe timeout(long timespec, int count, int flags) {
         return op(io_uring_h.IORING_OP_TIMEOUT(), -1).addr(timespec).len(1).off(count).opFlags(flags);
     }

@@ -118,7 +118,7 @@ abstract class RegistrationContract extends RingHarness {
         Pipe pipe = world.pipe();
         ring.registerBuffers(1);
         IoBuffer.Fixed fixed = ring.updateBuffer(0, memory(4096));
-        ring.updateBuffer(0, MemorySegment.NULL);
+        ring.removeBuffer(0);
         stage("write").write(pipe.writer(), fixed, 0);
         awaitAll();
         assertThat(result("write")).isEqualTo(EFAULT);
