@@ -108,7 +108,10 @@ final class UblkQueue extends BlockQueue implements Subscription {
     /** Everything this turn owes the kernel, just before it is entered: one commit, one grant, one fetch. */
     void beforeEnter() {
         for (Completion completion = mailbox.poll(); completion != null; completion = mailbox.poll()) commit(completion);
-        if (cancelled && !draining) drain("its requests were cancelled");
+        if (cancelled) {
+            subscriber = null;                                         // Reactive Streams 3.13: forget it
+            drain("its requests were cancelled");
+        }
 
         if (!filling.isEmpty() && withKernel.isEmpty()) {
             CommitBuffer full = filling;
