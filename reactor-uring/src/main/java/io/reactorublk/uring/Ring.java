@@ -183,7 +183,7 @@ public final class Ring implements AutoCloseable {
      */
     public Sqe stage(CompletionHandler handler) {
         reserve(1);
-        return sqe.at(submissions.next(), handlers.add(handler));
+        return sqe.at(submissions.next(handlers.add(handler)));
     }
 
     /**

@@ -50,9 +50,8 @@ public final class Sqe {
         this.entries = entries;
     }
 
-    Sqe at(long offset, long userData) {
+    Sqe at(long offset) {
         at = offset;
-        entries.set(JAVA_LONG, at + USER_DATA, userData);
         return this;
     }
 

@@ -13,17 +13,18 @@ import java.lang.invoke.VarHandle;
  * The half of a ring that we write: entries, and a tail that publishes them.
  *
  * <pre>
- *                              tail
+ *               taken           tail
  *                 |              |
  *   [ free ... ][ staged ...... ][ free ... ]     indices grow for ever; mask & index is the place
  * </pre>
  *
- * The kernel moves a head, which we need not read: without a polling thread it takes entries only inside
+ * The kernel moves its head with {@code taken}, which we need not read: without a polling thread it takes entries only inside
  * {@code io_uring_enter}, which returns how many.
  */
 final class SubmissionQueue {
 
     private static final VarHandle INT = JAVA_INT.varHandle();
+    private static final long USER_DATA = io_uring_sqe.user_data$offset();
     private static final int SMALL_ENTRY_BYTES = (int) io_uring_sqe.layout().byteSize();
     private static final int SMALL_ENTRY_SHIFT = Integer.numberOfTrailingZeros(SMALL_ENTRY_BYTES);
 
@@ -33,7 +34,7 @@ final class SubmissionQueue {
     private final int mask;
     private final int entryShift;
     private int tail;
-    private int staged;
+    private int taken;
 
     SubmissionQueue(MemorySegment ring, MemorySegment entries, MemorySegment params, int entryBytes) {
         MemorySegment offsets = io_uring_params.sq_off(params);
@@ -52,7 +53,7 @@ final class SubmissionQueue {
 
     /** Whether {@code count} entries can be staged without a system call. */
     boolean hasRoom(int count) {
-        return mask + 1 - staged >= count;
+        return mask + 1 - (tail - taken) >= count;
     }
 
     int capacity() {
@@ -63,11 +64,12 @@ final class SubmissionQueue {
         return entries;
     }
 
-    /** Takes the next entry, zeroed. Where there is no room the caller submits first. */
-    long next() {
+    /** Takes the next entry, zeroed but for this. Where there is no room the caller submits first. */
+    long next(long userData) {
+        MemorySegment entries = this.entries;
         long offset = (long) (tail++ & mask) << entryShift;
-        staged++;
         for (int word = 0; word < SMALL_ENTRY_BYTES; word += Long.BYTES) entries.set(JAVA_LONG_UNALIGNED, offset + word, 0);
+        entries.set(JAVA_LONG_UNALIGNED, offset + USER_DATA, userData);
         if (entryShift != SMALL_ENTRY_SHIFT) entries.asSlice(offset + SMALL_ENTRY_BYTES, SMALL_ENTRY_BYTES).fill((byte) 0);
         return offset;
     }
@@ -75,11 +77,11 @@ final class SubmissionQueue {
     /** Shows the kernel everything staged. Returns how many entries it has not taken yet. */
     int publish() {
         INT.setRelease(ring, tailOffset, tail);                        // release: the entries before the tail that covers them
-        return staged;
+        return tail - taken;
     }
 
     /** The kernel says that it has taken so many. It reads entries only while it is entered, so their places are free again. */
     void taken(int count) {
-        staged -= count;
+        taken += count;
     }
 }
