@@ -50,6 +50,7 @@ final class CompletionQueue {
      * @return how many there were
      */
     int reap(HandlerTable handlers) {
+        MemorySegment ring = this.ring;                                // read once: an acquire forgets even final fields
         int first = head;
         int tail = (int) INT.getAcquire(ring, tailOffset);             // acquire: the entries before the tail that covers them
         while (head != tail) {                                         // not <: the counters wrap
