@@ -1,0 +1,105 @@
+package io.reactorublk.uring.memory;
+
+import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.KernelException;
+import io.reactorublk.uring.abi.io_uring_h;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/** {@code IORING_OP_URING_CMD}: what it means, the driver knows. Only the end of the ring cancels it. */
+final class DriverCommand extends Operation implements CharacterDevice.Command {
+
+    private @Nullable Runnable cancelled;
+
+    DriverCommand(MemoryRing ring, Entry entry) {
+        super(ring, entry);
+    }
+
+    @Override
+    void issue() {
+        if (!(file() instanceof OpenDevice device)) throw new KernelException("uring_cmd", Errno.EOPNOTSUPP);
+        if (isMultishot() != entry.has(io_uring_h.IOSQE_BUFFER_SELECT())) throw new KernelException("uring_cmd", Errno.EINVAL);
+        device.command(this);
+    }
+
+    /** A driver that asked to be told gives it up; of another, the ring waits for the answer, and the file stays open. */
+    @Override
+    void abandon() {
+        if (hasEnded()) {
+            super.abandon();
+        } else if (cancelled != null) {
+            cancelled.run();
+            super.abandon();
+        }
+    }
+
+    @Override
+    public int operation() {
+        return entry.commandOp;
+    }
+
+    @Override
+    public MemorySegment payload() {
+        return entry.payload;
+    }
+
+    @Override
+    public long address() {
+        return entry.addr;
+    }
+
+    @Override
+    public int length() {
+        return entry.len;
+    }
+
+    @Override
+    public MemorySegment memory(long address, long length) {
+        return ring.kernel().memory(address, length);
+    }
+
+    @Override
+    public void complete(int result) {
+        end(result);
+    }
+
+    @Override
+    public boolean isMultishot() {
+        return entry.hasOpFlag(io_uring_h.IORING_URING_CMD_MULTISHOT());
+    }
+
+    @Override
+    public @Nullable MemorySegment selectBuffer() {
+        return ring.group(entry.bufIndex).select();
+    }
+
+    @Override
+    public boolean post(int bytes) {
+        return ring.postMore(this, bytes, ring.group(entry.bufIndex).consume(bytes));
+    }
+
+    @Override
+    public void onCancel(Runnable cancelled) {
+        this.cancelled = cancelled;
+    }
+
+    @Override
+    public void inTaskWork(Runnable work) {
+        ring.addTaskWork(work);
+    }
+
+    @Override
+    public void later(Runnable work) {
+        ring.kernel().agenda().soon(work);
+    }
+
+    @Override
+    public int registerBuffer(int index, MemorySegment pages, Runnable released) {
+        return ring.buffers().lend(index, pages, released);
+    }
+
+    @Override
+    public int unregisterBuffer(int index) {
+        return ring.buffers().takeBack(index);
+    }
+}

@@ -1,0 +1,81 @@
+package io.reactorublk.uring.memory;
+
+import io.reactorublk.uring.EventLoop;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** The loops that have been started, and what each of them waits for: the scheduler of the simulated process. */
+final class LoopTurns {
+
+    /** A loop, in place of the thread it would have. */
+    static final class Turner {
+
+        private final EventLoop loop;
+        private @Nullable MemoryRing ring;
+        private boolean sleeping;
+        private long wakeAt;
+
+        Turner(EventLoop loop) {
+            this.loop = loop;
+        }
+
+        /** It is inside an enter that waits: it would sleep there if there were nothing to tell, until this time. */
+        void waits(MemoryRing entered, boolean forCompletions, long until) {
+            ring = entered;
+            sleeping = forCompletions && entered.available() == 0;
+            wakeAt = until;
+        }
+
+        private boolean canMove(long now) {
+            return !sleeping || ring == null || ring.hasNews() || wakeAt <= now;
+        }
+
+        boolean turn() {
+            sleeping = false;
+            return loop.turn();
+        }
+
+        String name() {
+            return loop.name();
+        }
+    }
+
+    private final List<Turner> turners = new ArrayList<>();
+
+    void add(EventLoop loop) {
+        turners.add(new Turner(loop));
+    }
+
+    /** The loops that would not sleep now, the one that has waited longest first. */
+    List<Turner> movable(long now) {
+        List<Turner> movable = new ArrayList<>(turners.size());
+        for (Turner turner : turners) {
+            if (turner.canMove(now)) movable.add(turner);
+        }
+        return movable;
+    }
+
+    /** When the next of those that sleep wants to be woken. */
+    long nextWakeUp() {
+        long next = Agenda.NEVER;
+        for (Turner turner : turners) {
+            if (turner.sleeping) next = Math.min(next, turner.wakeAt);
+        }
+        return next;
+    }
+
+    /** It has had its turn: it is the last in the row. */
+    void moved(Turner turner) {
+        if (turners.remove(turner)) turners.add(turner);
+    }
+
+    /** It has closed. */
+    void closed(Turner turner) {
+        turners.remove(turner);
+    }
+
+    void clear() {
+        turners.clear();
+    }
+}
