@@ -20,6 +20,7 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
+import reactor.core.publisher.MonoSink;
 
 /**
  * {@code /dev/ublk-control}: each control command a {@code Mono} with a deadline.
@@ -113,8 +114,12 @@ final class ControlDevice {
     }
 
     private <T> Mono<T> run(Command<T> command) {
-        return Mono.create(sink -> loop.execute(() -> {
-            Arena arena = Arena.ofShared();                            // until the kernel is done, however long nobody listens
+        return Mono.create(sink -> loop.execute(() -> submit(command, sink)));
+    }
+
+    private <T> void submit(Command<T> command, MonoSink<T> sink) {
+        Arena arena = Arena.ofShared();                                // until the kernel is done, however long nobody listens
+        try {
             MemorySegment buffer = command.bufferBytes == 0 ? MemorySegment.NULL
                     : loop.kernel().allocate(command.bufferBytes, arena);
             command.fill.accept(buffer);
@@ -130,7 +135,10 @@ final class ControlDevice {
             command.write(sqe.command(fd, command.operation), buffer);
             long id = sqe.id();
             sink.onCancel(() -> loop.execute(() -> loop.ring().cancel(id)));
-        }));
+        } catch (RuntimeException e) {                                 // nothing was staged
+            arena.close();
+            sink.error(e);
+        }
     }
 
     private static void writeParams(MemorySegment params, ServerConfig config) {
