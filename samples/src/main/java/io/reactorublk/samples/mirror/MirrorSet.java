@@ -175,7 +175,8 @@ public final class MirrorSet {
     private Mono<Integer> write(ReplicaHeader next) {
         return Fanout.ask(next.live(), member -> stores.get(member).write(next.of(member)), limit, loop)
                 .doOnNext(outcome -> {
-                    if (outcome.failure() != null) LOG.warn("writing generation " + next.generation(), outcome.failure());
+                    Throwable failure = outcome.failure();
+                    if (failure != null) LOG.warn("writing generation {}: {}", next.generation(), failure.toString());
                 })
                 .map(Fanout.Outcome::done);
     }

@@ -6,6 +6,7 @@ import static java.nio.file.StandardOpenOption.WRITE;
 import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.IoBuffer;
 import io.reactorublk.uring.Kernel;
+import io.reactorublk.uring.KernelException;
 import io.reactorublk.uring.UringFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -30,6 +31,9 @@ import reactor.core.publisher.Mono;
 public final class OpenSet implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(OpenSet.class);
+
+    /** Of {@code linux/prctl.h}. */
+    private static final int PR_SET_IO_FLUSHER = 57;
 
     private final Assembly assembly;
     private final boolean direct;
@@ -58,6 +62,7 @@ public final class OpenSet implements AutoCloseable {
         undo.push(arena::close);
         undo.push(() -> loop.disposeGracefully().block());
         try {
+            declareIoFlusher();
             for (ReplicaFile file : assembly.files()) if (file != null) lock(file.path());
             if (assembly.wasOpen()) equalize();
             set = new MirrorSet(assembly.header(), stores(), loop, limit);
@@ -67,6 +72,17 @@ public final class OpenSet implements AutoCloseable {
             release();
             throw e;
         }
+    }
+
+    /** As on the loops of queues: a header that waits for memory would hold up the writes that could free it. */
+    private void declareIoFlusher() {
+        loop.execute(() -> {
+            try {
+                loop.kernel().prctl(PR_SET_IO_FLUSHER, 1);
+            } catch (KernelException e) {
+                LOG.warn("{} runs without PR_SET_IO_FLUSHER, which needs CAP_SYS_RESOURCE ({})", loop.name(), e.getMessage());
+            }
+        });
     }
 
     /** Who is live. */
@@ -139,6 +155,7 @@ public final class OpenSet implements AutoCloseable {
      */
     @Override
     public void close() {
+        boolean interrupted = Thread.interrupted();                    // why we end; the end itself must not be interrupted
         try {
             if (set.close().blockOptional().orElse(false)) {
                 LOG.info("the set is closed, {} live", Integer.bitCount(set.live()));
@@ -147,6 +164,7 @@ public final class OpenSet implements AutoCloseable {
             }
         } finally {
             release();
+            if (interrupted) Thread.currentThread().interrupt();
         }
     }
 
