@@ -2,6 +2,7 @@ package io.reactorublk.samples.mirror;
 
 import io.reactorublk.uring.KernelException;
 import java.io.IOException;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -10,9 +11,10 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
@@ -77,39 +79,39 @@ public final class MirrorMain implements Callable<Integer> {
     @Option(names = "--direct", description = "Read and write the replicas past the page cache (O_DIRECT).")
     private boolean direct;
 
-    private final CountDownLatch ended = new CountDownLatch(1);
-
     /** Runs it. */
     public static void main(String[] args) {
         System.setProperty("mirror.line", LiveLine.isTerminal() ? LiveLine.CLEAR : "");    // log lines share its screen
-        MirrorMain main = new MirrorMain();
-        CommandLine command = new CommandLine(main);
-        command.setExecutionExceptionHandler((e, commandLine, parsed) -> main.failed(e, commandLine));
-        main.endOnSignal(Thread.currentThread());
-        int status = WRONG;
+        CompletableFuture<Integer> status = new CompletableFuture<>();
+        endOnSignal(Thread.currentThread(), status);
         try {
-            status = command.execute(args);
+            status.complete(commandLine().execute(args));
         } finally {
-            main.ended.countDown();
+            status.complete(WRONG);                                    // only if it has none yet: after an Error
         }
-        System.exit(status);
+        System.exit(status.join());
     }
 
-    /** Ctrl-C and SIGTERM interrupt the main thread, and the process lives until that has cleaned up. */
-    private void endOnSignal(Thread main) {
+    static CommandLine commandLine() {
+        return new CommandLine(new MirrorMain())
+                .setExecutionExceptionHandler((e, command, parsed) -> failed(e, command));
+    }
+
+    /** Ctrl-C and SIGTERM interrupt the main thread; the process lives until that has cleaned up, and its exit status counts. */
+    private static void endOnSignal(Thread main, CompletableFuture<Integer> status) {
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-            if (ended.getCount() == 0) return;
+            if (status.isDone()) return;
             main.interrupt();
             try {
-                if (!ended.await(LAST_CHANCE_SECONDS, TimeUnit.SECONDS)) System.err.println("mirror: could not clean up in time");
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
+                Runtime.getRuntime().halt(status.get(LAST_CHANCE_SECONDS, TimeUnit.SECONDS));
+            } catch (InterruptedException | ExecutionException | TimeoutException e) {
+                System.err.println("mirror: could not clean up within " + LAST_CHANCE_SECONDS + " s");
             }
         }, "mirror-shutdown"));
     }
 
-    private int failed(Exception e, CommandLine command) {
-        if (e instanceof InterruptedException || e instanceof java.nio.channels.ClosedByInterruptException) return INTERRUPTED;
+    private static int failed(Exception e, CommandLine command) {
+        if (isInterruption(e) || isInterruption(e.getCause())) return INTERRUPTED;
         boolean explained = e instanceof MirrorException || e instanceof KernelException || e instanceof IllegalArgumentException;
         if (explained || e instanceof Tool.FailedException) {
             command.getErr().println("mirror: " + e.getMessage());
@@ -118,6 +120,10 @@ public final class MirrorMain implements Callable<Integer> {
         }
         command.getErr().flush();
         return explained ? REFUSED : WRONG;
+    }
+
+    private static boolean isInterruption(@Nullable Throwable e) {
+        return e instanceof InterruptedException || e instanceof ClosedByInterruptException;
     }
 
     @Override
@@ -152,7 +158,7 @@ public final class MirrorMain implements Callable<Integer> {
         try {
             problems = demo.run();
         } catch (Tool.FailedException | IOException e) {
-            if (e instanceof java.nio.channels.ClosedByInterruptException) throw e;
+            if (isInterruption(e) || isInterruption(e.getCause())) throw e;
             problems = List.of(String.valueOf(e.getMessage()));
         }
         line.say(demo.summary());
