@@ -12,6 +12,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Supplier;
@@ -35,6 +36,9 @@ final class DeviceLifecycle {
     /** How long a target may take to subscribe before the device starts without it, and to end before it is cancelled. */
     private static final Duration TARGET_PATIENCE = Duration.ofSeconds(5);
 
+    /** How long a device that has stopped may stay open before its end is told all the same. */
+    private static final Duration APPLICATIONS_PATIENCE = Duration.ofSeconds(2);
+
     /** Operations of its own that a target may have in the ring for each tag: the mirror's eight replicas. */
     private static final int TARGET_OPERATIONS_PER_TAG = 8;
     /** Commits, wake-ups, cancellations. */
@@ -57,6 +61,9 @@ final class DeviceLifecycle {
     private @Nullable ControlDevice control;
     private DeviceInfo info;
     private int charDevice = -1;
+    private volatile boolean unwanted;
+    private volatile boolean started;
+    private boolean stopped;
     private boolean stuck;
     private @Nullable Throwable failure;
 
@@ -90,23 +97,25 @@ final class DeviceLifecycle {
     /** Walks all steps. Cancelling lets the step at hand end, and walks back. */
     Mono<UblkDevice> start() {
         return Mono.create(sink -> {
-            AtomicBoolean unwanted = new AtomicBoolean();
             UblkDevice device = new UblkDevice(this);
             sink.onCancel(() -> {
-                unwanted.set(true);
-                if (done.size() == steps.size()) device.dispose();
+                unwanted = true;
+                if (started) device.dispose();                         // whoever comes second of the two sees the first
             });
-            up().subscribe(nothing -> {}, sink::error, () -> {
+            up().subscribe(nothing -> {}, e -> {
+                if (!unwanted) sink.error(e);
+            }, () -> {
                 watchQueues();
+                started = true;
                 sink.success(device);
-                if (unwanted.get()) device.dispose();
+                if (unwanted) device.dispose();
             });
         });
     }
 
     private Mono<Void> up() {
         return Flux.fromIterable(steps)
-                .concatMap(step -> Mono.defer(step.forward)
+                .concatMap(step -> (unwanted ? Mono.<Void>error(new CancellationException()) : Mono.defer(step.forward))
                         .publishOn(controlLoop)
                         .doOnSuccess(nothing -> done.push(step)), 1)
                 .then()
@@ -211,8 +220,12 @@ final class DeviceLifecycle {
         });
     }
 
+    /** Waits until the number is free, but not for long for applications that have a stopped device open: they need nothing of ours. */
     private Mono<Void> deleteDevice() {
-        return control().delete(info.id()).doOnError(e -> stuck = true);
+        Mono<Void> delete = control().delete(info.id());
+        if (!stopped) return delete.doOnError(e -> stuck = true);
+        return delete.timeout(APPLICATIONS_PATIENCE, Mono.fromRunnable(() ->
+                LOG.warn("{} is gone, but applications still have it open; its number is free when they close it", this)), controlLoop);
     }
 
     private Mono<Void> setParameters() {
@@ -245,7 +258,7 @@ final class DeviceLifecycle {
      */
     private Mono<Void> stopDevice() {
         if (failure != null) return Mono.empty();
-        Mono<Void> stop = control().stop(info.id()).cache();
+        Mono<Void> stop = control().stop(info.id()).doOnSuccess(nothing -> stopped = true).cache();
         return stop.timeout(config.stopGrace, controlLoop)
                 .onErrorResume(TimeoutException.class, e -> onEveryQueue(queue -> queue.drain("the device stops, and its target "
                                 + "has not answered everything within " + config.stopGrace))
