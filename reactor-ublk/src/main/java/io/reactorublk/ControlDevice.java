@@ -77,9 +77,6 @@ final class ControlDevice {
                 .hint(errno -> switch (errno) {
                     case EEXIST -> "Device number " + wanted.id() + " is in use; choose another, or leave it to the kernel";
                     case EPERM, EACCES -> "Creating ublk devices needs root (CAP_SYS_ADMIN)";
-                    // Its queue of tags is a kfifo, which holds no less than two.
-                    case EINVAL -> wanted.queueDepth() == 1 ? "A queue depth of 1 is too small for the batch protocol of this kernel; "
-                            + "the least is 2" : "";
                     case ENOMEM -> "The kernel has no memory for " + wanted.queues() + " queues of depth " + wanted.queueDepth();
                     default -> "";
                 }), deadline);
