@@ -18,6 +18,8 @@ import reactor.core.publisher.Mono;
  */
 public final class UblkServer {
 
+    /** The driver keeps the tags of a batch queue in a kfifo, and that holds two at least. */
+    public static final int MIN_QUEUE_DEPTH = 2;
     /** {@code UBLK_MAX_QUEUE_DEPTH}. */
     public static final int MAX_QUEUE_DEPTH = 4096;
     /** {@code UBLK_MAX_NR_QUEUES}; a machine grants no more than it has CPUs. */
@@ -89,10 +91,14 @@ public final class UblkServer {
         return with(c -> c.queues = queues);
     }
 
-    /** How many requests can be in flight on each queue: 1 to {@value #MAX_QUEUE_DEPTH}, 128 by default. */
+    /**
+     * How many requests can be in flight on each queue: {@value #MIN_QUEUE_DEPTH} to {@value #MAX_QUEUE_DEPTH}, 128 by
+     * default. A target that wants one at a time says so with {@code queue.answer(1, handler)}.
+     */
     public UblkServer queueDepth(int depth) {
-        require(depth >= 1 && depth <= MAX_QUEUE_DEPTH,
-                "a queue depth of %d: from 1 to %d is possible".formatted(depth, MAX_QUEUE_DEPTH));
+        require(depth >= MIN_QUEUE_DEPTH && depth <= MAX_QUEUE_DEPTH,
+                "a queue depth of %d: from %d to %d is possible; for one request at a time serve with answer(1, handler)"
+                        .formatted(depth, MIN_QUEUE_DEPTH, MAX_QUEUE_DEPTH));
         return with(c -> c.queueDepth = depth);
     }
 
@@ -169,7 +175,8 @@ public final class UblkServer {
 
     /** Who watches the queues; by default nobody, which costs nothing. */
     public UblkServer listener(QueueListener listener) {
-        return with(c -> c.listener = Objects.requireNonNull(listener));
+        return with(c -> c.listener = listener == QueueListener.NONE ? listener
+                : new GuardedListener(Objects.requireNonNull(listener)));
     }
 
     /**

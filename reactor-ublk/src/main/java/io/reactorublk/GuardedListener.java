@@ -1,0 +1,59 @@
+package io.reactorublk;
+
+import reactor.util.Logger;
+import reactor.util.Loggers;
+
+/** Keeps what an observer throws away from the queue it observes, where it would lose requests. */
+record GuardedListener(QueueListener listener) implements QueueListener {
+
+    private static final Logger LOG = Loggers.getLogger(GuardedListener.class);
+
+    @Override
+    public void onFetched(BlockQueue queue, int tags) {
+        try {
+            listener.onFetched(queue, tags);
+        } catch (RuntimeException e) {
+            complain(e);
+        }
+    }
+
+    @Override
+    public void onStarved(BlockQueue queue) {
+        try {
+            listener.onStarved(queue);
+        } catch (RuntimeException e) {
+            complain(e);
+        }
+    }
+
+    @Override
+    public void onRebuilt(BlockQueue queue) {
+        try {
+            listener.onRebuilt(queue);
+        } catch (RuntimeException e) {
+            complain(e);
+        }
+    }
+
+    @Override
+    public void onCommitted(BlockQueue queue, int completions) {
+        try {
+            listener.onCommitted(queue, completions);
+        } catch (RuntimeException e) {
+            complain(e);
+        }
+    }
+
+    @Override
+    public void onCompleted(BlockRequest request, int result, long nanos) {
+        try {
+            listener.onCompleted(request, result, nanos);
+        } catch (RuntimeException e) {
+            complain(e);
+        }
+    }
+
+    private void complain(RuntimeException e) {
+        LOG.error(listener + " failed", e);
+    }
+}
