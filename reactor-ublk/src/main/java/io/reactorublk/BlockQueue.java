@@ -84,13 +84,21 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
             if (answer instanceof Callable<?> known) {                 // known at once: no operator, no garbage
                 Object completion = known.call();
                 if (completion == null) return Mono.just(request.fail(Errno.EIO));
+                requireOwn(request, (Completion) completion);
                 return answer instanceof Fuseable.ScalarCallable ? answer : Mono.just((Completion) completion);
             }
         } catch (Throwable e) {                                        // an Error too: it costs one request, never the queue
             return Mono.just(failed(request, e));
         }
-        return answer.onErrorResume(e -> Mono.just(failed(request, e)))
+        return answer.map(completion -> requireOwn(request, completion))
+                .onErrorResume(e -> Mono.just(failed(request, e)))
                 .switchIfEmpty(Mono.fromSupplier(() -> request.fail(Errno.EIO)));
+    }
+
+    /** Who answers another request in place of his own would leave an application waiting for ever. */
+    private static Completion requireOwn(BlockRequest request, Completion completion) {
+        if (completion.request() == request) return completion;
+        throw new IllegalStateException("the handler of " + request + " answered " + completion.request());
     }
 
     private static Completion failed(BlockRequest request, Throwable e) {
