@@ -32,7 +32,7 @@ final class CommitBuffer {
     private int accepted;
 
     CommitBuffer(Kernel kernel, int depth, Arena arena) {
-        elements = kernel.allocate((long) depth * ELEMENT_BYTES, arena);
+        elements = QueueMemory.locked(kernel, (long) depth * ELEMENT_BYTES, arena);
     }
 
     /** A tag is in flight once, so there is room for it. */

@@ -26,8 +26,7 @@ final class DataBuffers {
     DataBuffers(Kernel kernel, int depth, int bytesPerTag, Arena arena) {
         this.depth = depth;
         this.bytesPerTag = bytesPerTag;
-        memory = kernel.allocate((depth + 1L) * bytesPerTag, arena);
-        kernel.mlock(memory);
+        memory = QueueMemory.locked(kernel, (depth + 1L) * bytesPerTag, arena);
     }
 
     IoBuffer buffer(int tag, int length) {

@@ -3,6 +3,7 @@ package io.reactorublk;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import io.reactorublk.uring.BufferRing;
+import io.reactorublk.uring.Kernel;
 import io.reactorublk.uring.Ring;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -45,8 +46,8 @@ final class FetchBuffer {
         pieceEnds = new int[buffers.capacity()];
     }
 
-    static MemorySegment allocate(io.reactorublk.uring.Kernel kernel, int depth, Arena arena) {
-        return kernel.allocate((long) slots(depth) * SLOT, arena);
+    static MemorySegment allocate(Kernel kernel, int depth, Arena arena) {
+        return QueueMemory.locked(kernel, (long) slots(depth) * SLOT, arena);
     }
 
     private static int slots(int depth) {

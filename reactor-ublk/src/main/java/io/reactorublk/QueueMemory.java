@@ -20,4 +20,11 @@ record QueueMemory(int depth, DataBuffers data, CommitBuffer filling, CommitBuff
                 FetchBuffer.allocate(kernel, depth, untilDeleted),
                 new IoDescriptors(kernel, charDevice, queueId, depth, mapped));
     }
+
+    /** Memory that never faults. Locking comes before touching, so that what is too much is refused rather than taken. */
+    static MemorySegment locked(Kernel kernel, long lengthBytes, Arena arena) {
+        MemorySegment memory = kernel.allocate(lengthBytes, arena);
+        kernel.mlock(memory);
+        return memory;
+    }
 }

@@ -80,12 +80,13 @@ public interface Kernel {
     void start(EventLoop loop);
 
     /**
-     * Page-aligned zeroed memory whose address may be handed to this kernel, until the arena closes.
+     * Page-aligned zeroed memory whose address may be handed to this kernel, until the arena closes. Not touched yet: what
+     * must never fault is {@linkplain #mlock locked}.
      *
      * @param lengthBytes at least 1; rounded up to whole pages by the kernel
      */
     default MemorySegment allocate(long lengthBytes, Arena arena) {
         return mmap(-1, 0, lengthBytes, linux_h.PROT_READ() | linux_h.PROT_WRITE(),
-                linux_h.MAP_PRIVATE() | linux_h.MAP_ANONYMOUS() | linux_h.MAP_POPULATE(), arena);
+                linux_h.MAP_PRIVATE() | linux_h.MAP_ANONYMOUS(), arena);
     }
 }
