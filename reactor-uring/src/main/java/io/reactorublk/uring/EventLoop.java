@@ -273,6 +273,18 @@ public final class EventLoop implements Scheduler {
         return true;
     }
 
+    /**
+     * The kernel refused a turn as such, which no handler can make good. Whoever waits for the loop's end learns of it; what
+     * is in flight is never heard of again, and its ring and memory are left to it.
+     */
+    void abandon(Throwable cause) {
+        LOG.error(this + " has died; what it had in flight will not complete", cause);
+        disposed = true;
+        closed = true;
+        runLateTasks();
+        whenClosed.tryEmitError(cause);
+    }
+
     /** Tasks that slipped in while the loop closed. They run, find it closed, and tell whoever waits for them. */
     private void runLateTasks() {
         if (lateTasks.getAndIncrement() != 0) return;

@@ -19,8 +19,12 @@ final class LoopThread extends Thread implements NonBlocking {
 
     @Override
     public void run() {
-        while (loop.turn()) {
-            // One system call and what it brought; then again.
+        try {
+            while (loop.turn()) {
+                // One system call and what it brought; then again.
+            }
+        } catch (Throwable e) {
+            loop.abandon(e);
         }
     }
 }
