@@ -73,6 +73,8 @@ public final class EventLoop implements Scheduler {
     private boolean cancelled;
     /** Wake-ups that somebody has decided on and that we have not read yet. Not before they are in may the descriptor go. */
     private long wakeUpsOwed;
+    /** Whether others may take {@link #asleep} from us: between accept and refuse. */
+    private boolean accepting;
     private volatile boolean asleep;
     private volatile boolean disposed;
     private volatile boolean closed;
@@ -137,13 +139,16 @@ public final class EventLoop implements Scheduler {
         turner = Thread.currentThread();
         try {
             if (!enabled) enable();
+            refuseWakeUps();
             runTimers();
             runTasks();
             acceptWakeUps();                                           // before the last look: who adds work later wakes us
             for (int i = 0; i < hooks.size(); i++) run(hooks.get(i));
             if (disposed && closeIfQuiet()) return false;
             ring.enter(tasks.isEmpty(), nanosToNextTimer());
-            refuseWakeUps();
+            // After a turn that brought nothing we go on being woken until the next begins: on a thread of its own that is
+            // no time at all, but who turns us only when there is something to do, hears of it by the descriptor.
+            if (ring.hasCompletions()) refuseWakeUps();
             ring.reap();
             return true;
         } finally {
@@ -196,10 +201,13 @@ public final class EventLoop implements Scheduler {
     }
 
     private void acceptWakeUps() {
+        accepting = true;
         ASLEEP.setVolatile(this, true);
     }
 
     private void refuseWakeUps() {
+        if (!accepting) return;
+        accepting = false;
         boolean nobodyCame = (boolean) ASLEEP.getAndSet(this, false);
         if (!nobodyCame) wakeUpsOwed++;
     }

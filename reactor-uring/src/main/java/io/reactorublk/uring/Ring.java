@@ -263,6 +263,11 @@ public final class Ring implements AutoCloseable {
         return result;
     }
 
+    /** Whether there is something to reap. */
+    boolean hasCompletions() {
+        return !completions.isEmpty();
+    }
+
     /** Tells each handler what has completed. Returns how many completions there were. */
     public int reap() {
         return completions.reap(handlers);
