@@ -110,7 +110,7 @@ class MirrorFailureVmIT extends MirrorDeviceTest {
     @Test
     void aReplicaWhoseDiskIsFullLeaves() throws IOException, InterruptedException {
         Path small = Files.createDirectory(folder.resolve("small"));
-        Tool.run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", small.toString());
+        Tool.run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small.toString());
         try {
             paths = new ArrayList<>();
             paths.add(folder.resolve("large"));
@@ -121,8 +121,8 @@ class MirrorFailureVmIT extends MirrorDeviceTest {
 
             assertThat(traffic.failures()).isZero();
             assertThat(mirror.set().live()).isEqualTo(0b01);
-            stop(mirror);
         } finally {
+            stopAll();
             Tool.run("umount", small.toString());
         }
     }

@@ -16,7 +16,8 @@ class MirrorFioVmIT extends MirrorDeviceTest {
     @ParameterizedTest
     @CsvSource({"1, 1", "1, 16", "1, 128", "2, 1", "2, 16", "2, 128"})
     void verifiesWhatItWrote(int queues, int depth) throws IOException, InterruptedException {
-        ServedMirror mirror = create(2, 1, new ServedMirror.Settings(queues, Math.max(LEAST_DEPTH, depth), Duration.ofSeconds(60), false));
+        int deviceDepth = Math.max(LEAST_DEPTH, depth);
+        ServedMirror mirror = create(2, 1, new ServedMirror.Settings(queues, deviceDepth, Duration.ofSeconds(60), false));
         fioVerify(mirror, queues, depth);
         stop(mirror);
 
@@ -38,8 +39,9 @@ class MirrorFioVmIT extends MirrorDeviceTest {
     void overlappingWritesOfTwoQueuesLeaveEqualReplicas() throws IOException, InterruptedException {
         ServedMirror mirror = create(3, 1, TWO_QUEUES);
         Tool.run("fio", "--name=overlap", "--filename=" + mirror.device().path(), "--rw=randwrite",
-                "--bsrange=4k-64k", "--size=256k", "--io_size=1m", "--numjobs=4", "--iodepth=8", "--ioengine=libaio", "--direct=1", "--thread", "--norandommap",
-                "--refill_buffers", "--randrepeat=0", "--cpus_allowed=0-1", "--cpus_allowed_policy=split", "--minimal");
+                "--bsrange=4k-64k", "--size=256k", "--io_size=1m", "--numjobs=4", "--iodepth=8",
+                "--ioengine=libaio", "--direct=1", "--thread", "--norandommap", "--refill_buffers", "--randrepeat=0",
+                "--cpus_allowed=0-1", "--cpus_allowed_policy=split", "--minimal");
         stop(mirror);
 
         assertThat(traffic.failures()).isZero();

@@ -24,7 +24,8 @@ class MirrorMainVmIT {
 
     private Process mirror(Object... arguments) throws IOException {
         List<String> command = new ArrayList<>(List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx256m", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "--enable-native-access=ALL-UNNAMED", "-cp",
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx256m", "-Xshare:auto", "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1", "--enable-native-access=ALL-UNNAMED", "-cp",
                 System.getProperty("java.class.path"), MirrorMain.class.getName()));
         for (Object argument : arguments) command.add(argument.toString());
         return new ProcessBuilder(command).redirectErrorStream(true).start();
@@ -51,7 +52,8 @@ class MirrorMainVmIT {
 
         assertThat(end(demo)).as(output).isZero();
         assertThat(output).contains("replica 1 breaks", "byte by byte: equal", "against the device: equal",
-                "is left out: replica 1 is stale", "alone is refused", "one replica broke, nothing was lost").doesNotContain("WRONG");
+                "is left out: replica 1 is stale", "alone is refused", "one replica broke, nothing was lost")
+                .doesNotContain("WRONG");
         assertThat(Files.readString(Path.of("/proc/mounts"))).doesNotContain("/dev/ublkb");
     }
 
