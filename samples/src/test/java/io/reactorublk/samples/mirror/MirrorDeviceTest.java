@@ -63,7 +63,8 @@ abstract class MirrorDeviceTest {
     static void fioVerify(ServedMirror mirror, int jobs, int depth) throws InterruptedException {
         Tool.run("fio", "--name=verify", "--filename=" + mirror.device().path(), "--rw=randwrite",
                 "--bsrange=4k-32k", "--size=1m", "--offset_increment=2m", "--numjobs=" + jobs, "--iodepth=" + depth,
-                "--ioengine=libaio", "--direct=1", "--thread", "--verify=crc32c", "--verify_fatal=1", "--do_verify=1", "--group_reporting", "--minimal");
+                "--ioengine=libaio", "--direct=1", "--thread", "--verify=crc32c", "--verify_fatal=1", "--do_verify=1",
+                "--group_reporting", "--minimal");
     }
 
     /** One write of some bytes, past the page cache; what dd says if it fails. */
