@@ -85,7 +85,8 @@ class FaultTest {
     @Test
     void endsAfterTheFirstFew() {
         assertThat(struck(FAULT.first(3).course(0))).containsExactly(0, 1, 2);
-        assertThat(struck(FAULT.randomly(0.3, 42).first(3).course(0))).isEqualTo(struck(FAULT.randomly(0.3, 42).course(0)).subList(0, 3));
+        assertThat(struck(FAULT.randomly(0.3, 42).first(3).course(0)))
+                .isEqualTo(struck(FAULT.randomly(0.3, 42).course(0)).subList(0, 3));
     }
 
     @ParameterizedTest
