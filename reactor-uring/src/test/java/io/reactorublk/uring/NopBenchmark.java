@@ -14,13 +14,17 @@ import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.TimeUnit;
+import org.openjdk.jmh.annotations.AuxCounters;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
+import org.openjdk.jmh.annotations.Level;
 import org.openjdk.jmh.annotations.Measurement;
 import org.openjdk.jmh.annotations.Mode;
-import org.openjdk.jmh.annotations.OperationsPerInvocation;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
@@ -28,23 +32,31 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
+import org.openjdk.jmh.infra.IterationParams;
+import org.openjdk.jmh.runner.IterationType;
 
 /**
- * What a turn of {@link Ring} costs, against the same in C. The unit is one batch: stage, enter once, reap. Both sides run a
- * thousand batches a call, so that crossing into C is not counted.
+ * What a turn of {@link Ring} costs, against the same in C: stage a batch, enter once, reap.
  *
- * <p>Compare {@code java} with {@code c} of the same run; the figures of two runs on a shared machine say little.
+ * <p>On a machine with other work two benchmarks that run one after the other say little about each other. So both sides take
+ * turns here, a millisecond each, in one JVM: {@code pair:java} and {@code pair:c} are ns for a batch, and each fork ends with
+ * their ratio. The time of {@code pair} itself means nothing.
+ *
+ * <p>Of the ratio there are two, which agree if they are worth anything: the median over the pairs, and the ratio of the
+ * fastest tenth of the slices of each side. Unlike the means of JMH they hardly depend on what else the machine does.
  */
 @State(Scope.Thread)
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
-@Warmup(iterations = 5, time = 1)
-@Measurement(iterations = 5, time = 1)
+@Warmup(iterations = 3, time = 1)
+@Measurement(iterations = 3, time = 1)
 @Fork(value = 3, jvmArgsAppend = "--enable-native-access=ALL-UNNAMED")
 public class NopBenchmark {
 
-    private static final int BATCHES = 1000;
     private static final int ENTRIES = 64;
+    private static final long SLICE_NANOS = 1_000_000;
+    /** Batches between two looks at the clock, so that neither the look nor the way into C counts. */
+    private static final int BATCHES = 100;
 
     @Param({"1", "8", "32"})
     public int batch;
@@ -52,6 +64,10 @@ public class NopBenchmark {
     private Ring ring;
     private long completed;
     private final CompletionHandler handler = (result, flags) -> completed += result + 1;
+
+    private final List<Double> ratios = new ArrayList<>();
+    private final List<Double> ofJava = new ArrayList<>();
+    private final List<Double> ofC = new ArrayList<>();
 
     private Arena library;
     private MethodHandle nopRun;
@@ -88,9 +104,75 @@ public class NopBenchmark {
         library.close();
     }
 
+    /** What was seen while warming up does not count. */
+    @TearDown(Level.Iteration)
+    public void forget(IterationParams iteration) {
+        if (iteration.getType() != IterationType.WARMUP) return;
+        ratios.clear();
+        ofJava.clear();
+        ofC.clear();
+    }
+
+    @TearDown
+    public void printRatios() {
+        System.out.printf(Locale.ROOT, "%nbatch %d: java %.1f ns, c %.1f ns, ratio %.3f; median ratio of %d pairs %.3f%n", batch,
+                quantile(ofJava, 0.1), quantile(ofC, 0.1), quantile(ofJava, 0.1) / quantile(ofC, 0.1), ratios.size(),
+                quantile(ratios, 0.5));
+    }
+
+    private static double quantile(List<Double> values, double share) {
+        values.sort(null);
+        return values.get((int) (values.size() * share));
+    }
+
+    /** JMH divides the time of an iteration by each counter: so they count in batches what the whole pair could have done. */
+    @AuxCounters
+    @State(Scope.Thread)
+    public static class Sides {
+        public double java;
+        public double c;
+    }
+
     @Benchmark
-    @OperationsPerInvocation(BATCHES)
-    public long java() {
+    public void pair(Sides sides) throws Throwable {
+        boolean javaFirst = (ratios.size() & 1) == 0;
+        long start = System.nanoTime();
+        double java = javaFirst ? sliceOfJava() : 0;
+        double c = sliceOfC();
+        if (!javaFirst) java = sliceOfJava();
+        double nanos = System.nanoTime() - start;
+        ratios.add(java / c);
+        ofJava.add(java);
+        ofC.add(c);
+        sides.java += nanos / java;
+        sides.c += nanos / c;
+    }
+
+    /** Nanoseconds for a batch. */
+    private double sliceOfJava() {
+        long start = System.nanoTime();
+        long nanos = 0;
+        long batches = 0;
+        for (; nanos < SLICE_NANOS; nanos = System.nanoTime() - start) {
+            runJava();
+            batches += BATCHES;
+        }
+        return (double) nanos / batches;
+    }
+
+    private double sliceOfC() throws Throwable {
+        long start = System.nanoTime();
+        long nanos = 0;
+        long batches = 0;
+        for (; nanos < SLICE_NANOS; nanos = System.nanoTime() - start) {
+            long seen = (long) nopRun.invokeExact(nopRing, (long) BATCHES, batch);
+            if (seen != (long) BATCHES * batch) throw new IllegalStateException("completions are missing");
+            batches += BATCHES;
+        }
+        return (double) nanos / batches;
+    }
+
+    private void runJava() {
         long before = completed;
         for (int i = 0; i < BATCHES; i++) {
             for (int j = 0; j < batch; j++) ring.stage(handler).nop();
@@ -98,14 +180,5 @@ public class NopBenchmark {
             ring.reap();
         }
         if (completed - before != (long) BATCHES * batch) throw new IllegalStateException("completions are missing");
-        return completed;
-    }
-
-    @Benchmark
-    @OperationsPerInvocation(BATCHES)
-    public long c() throws Throwable {
-        long seen = (long) nopRun.invokeExact(nopRing, (long) BATCHES, batch);
-        if (seen != (long) BATCHES * batch) throw new IllegalStateException("completions are missing");
-        return seen;
     }
 }
