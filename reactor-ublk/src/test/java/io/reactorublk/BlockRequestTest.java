@@ -119,12 +119,14 @@ class BlockRequestTest {
     @Test
     void moreThanWasAskedForIsABreach() {
         assertThatIllegalStateException().isThrownBy(() -> request(Operation.READ).complete(LENGTH + 1))
-                .withMessage("READ of 16384 bytes at 8192 (tag 5 of a fake queue) cannot complete with 16385 bytes: it asked for 16384");
+                .withMessage("READ of 16384 bytes at 8192 (tag 5 of a fake queue) "
+                        + "cannot complete with 16385 bytes: it asked for 16384");
     }
 
     @Test
     void lessThanNothingIsABreach() {
-        assertThatIllegalStateException().isThrownBy(() -> request(Operation.READ).complete(-5)).withMessageContaining("see fail(Errno)");
+        assertThatIllegalStateException().isThrownBy(() -> request(Operation.READ).complete(-5))
+                .withMessageContaining("see fail(Errno)");
     }
 
     @Test

@@ -63,7 +63,8 @@ class HouseTest {
             case "sleep", "join" -> owner.isAssignableTo(Thread.class) || owner.isAssignableTo(CompletableFuture.class);
             case "get" -> owner.isAssignableTo(Future.class);
             case "wait" -> owner.isEquivalentTo(Object.class);
-            case "await", "awaitNanos" -> owner.isAssignableTo(CountDownLatch.class) || owner.isAssignableTo(Condition.class);
+            case "await", "awaitNanos" -> owner.isAssignableTo(CountDownLatch.class)
+                    || owner.isAssignableTo(Condition.class);
             case "lock", "lockInterruptibly" -> owner.isAssignableTo(Lock.class);
             case "park", "parkNanos", "parkUntil" -> owner.isEquivalentTo(LockSupport.class);
             case "put", "take" -> owner.isAssignableTo(BlockingQueue.class);
@@ -72,7 +73,8 @@ class HouseTest {
     }
 
     private static DescribedPredicate<JavaClass> in(String packageName, Set<String> names) {
-        return describe("are among " + names, type -> type.getPackageName().equals(packageName) && names.contains(outermost(type)));
+        return describe("are among " + names, type -> type.getPackageName().equals(packageName)
+                && names.contains(outermost(type)));
     }
 
     private static String outermost(JavaClass type) {
@@ -83,7 +85,8 @@ class HouseTest {
 
     private static Set<String> publicIn(String packageName) {
         return CLASSES.stream()
-                .filter(type -> type.getPackageName().equals(packageName) && type.getModifiers().contains(JavaModifier.PUBLIC))
+                .filter(type -> type.getPackageName().equals(packageName) && type.getModifiers()
+                        .contains(JavaModifier.PUBLIC))
                 .filter(type -> type.getEnclosingClass().isEmpty())
                 .map(HouseTest::outermost)
                 .collect(java.util.stream.Collectors.toSet());
@@ -132,14 +135,16 @@ class HouseTest {
         noClasses().that().resideInAPackage(TARGETS).should().dependOnClassesThat(
                 describe("are not public", type -> type.getPackageName().equals(HOUSE)
                         && !API.contains(outermost(type.getBaseComponentType())))).check(CLASSES);
-        noClasses().that().resideInAPackage(TARGETS).should().dependOnClassesThat().resideInAPackage("..abi..").check(CLASSES);
+        noClasses().that().resideInAPackage(TARGETS).should().dependOnClassesThat().resideInAPackage("..abi..")
+                .check(CLASSES);
     }
 
     @Test
     void nothingBlocks() {
         noClasses().should().callMethodWhere(describe("a method that blocks", call -> BLOCKING.test(call))).check(CLASSES);
         JavaClasses tests = new ClassFileImporter().importClasses(LinuxDevices.class);
-        assertThat(tests.get(LinuxDevices.class).getAccessesFromSelf()).as("the rule sees what it forbids").anyMatch(BLOCKING);
+        assertThat(tests.get(LinuxDevices.class).getAccessesFromSelf()).as("the rule sees what it forbids")
+                .anyMatch(BLOCKING);
     }
 
     @Test

@@ -26,6 +26,7 @@ class OperationTest {
 
     @Test
     void bytesTravelWithTwo() {
-        assertThat(Arrays.stream(Operation.values()).filter(Operation::hasData)).containsExactly(Operation.READ, Operation.WRITE);
+        assertThat(Arrays.stream(Operation.values()).filter(Operation::hasData))
+                .containsExactly(Operation.READ, Operation.WRITE);
     }
 }

@@ -19,7 +19,7 @@ class UblkServerTest {
 
     private static final UblkServer SERVER = UblkServer.create();
 
-    private interface Setting {
+    interface Setting {
         UblkServer of(UblkServer server);
     }
 
@@ -31,7 +31,8 @@ class UblkServerTest {
         return Stream.of(
                 refused("a device of 0 bytes: it must hold at least one block", s -> s.size(0)),
                 refused("a device of -4096 bytes: it must hold at least one block", s -> s.size(-4096)),
-                refused("a device of 1000 bytes is no whole number of blocks of 512 bytes; the next smaller size is 512", s -> s.size(1000)),
+                refused("a device of 1000 bytes is no whole number of blocks of 512 bytes; the next smaller size is 512",
+                        s -> s.size(1000)),
                 refused("a device of 4608 bytes is no whole number of blocks of 4096 bytes; the next smaller size is 4096",
                         s -> s.blockSize(4096).size(4608)),
                 refused("a device of 4608 bytes is no whole number of blocks of 4096 bytes; the next smaller size is 4096",
@@ -39,19 +40,27 @@ class UblkServerTest {
                 refused("a logical block of 256 bytes: 512, 1024, 2048 and 4096 are possible", s -> s.blockSize(256)),
                 refused("a logical block of 1000 bytes: 512, 1024, 2048 and 4096 are possible", s -> s.blockSize(1000)),
                 refused("a logical block of 8192 bytes: 512, 1024, 2048 and 4096 are possible", s -> s.blockSize(8192)),
-                refused("a physical block of 3000 bytes: powers of two from 512 to 268435456 are possible", s -> s.physicalBlockSize(3000)),
-                refused("a physical block of 512 bytes is smaller than a logical one of 4096; set the physical block size first",
+                refused("a physical block of 3000 bytes: powers of two from 512 to 268435456 are possible",
+                        s -> s.physicalBlockSize(3000)),
+                refused("a physical block of 512 bytes is smaller than a logical one of 4096; "
+                        + "set the physical block size first",
                         s -> s.blockSize(4096).physicalBlockSize(512)),
                 refused("0 queues: from 1 to 4096 are possible, and no more than CPUs", s -> s.queues(0)),
                 refused("4097 queues: from 1 to 4096 are possible, and no more than CPUs", s -> s.queues(4097)),
                 refused("a queue depth of 0: from 1 to 4096 is possible", s -> s.queueDepth(0)),
                 refused("a queue depth of 4097: from 1 to 4096 is possible", s -> s.queueDepth(4097)),
-                refused("requests of up to 0 bytes: whole pages (4096 bytes) up to 33554432 are possible", s -> s.maxIoBytes(0)),
-                refused("requests of up to 5000 bytes: whole pages (4096 bytes) up to 33554432 are possible", s -> s.maxIoBytes(5000)),
-                refused("requests of up to 67108864 bytes: whole pages (4096 bytes) up to 33554432 are possible", s -> s.maxIoBytes(64 << 20)),
-                refused("DISCARD of up to -1 bytes: multiples of 512 up to 2199023255040 are possible, 0 for none", s -> s.maxDiscardBytes(-1)),
-                refused("DISCARD of up to 700 bytes: multiples of 512 up to 2199023255040 are possible, 0 for none", s -> s.maxDiscardBytes(700)),
-                refused("WRITE_ZEROES of up to 4398046511104 bytes: multiples of 512 up to 2199023255040 are possible, 0 for none",
+                refused("requests of up to 0 bytes: whole pages (4096 bytes) up to 33554432 are possible",
+                        s -> s.maxIoBytes(0)),
+                refused("requests of up to 5000 bytes: whole pages (4096 bytes) up to 33554432 are possible",
+                        s -> s.maxIoBytes(5000)),
+                refused("requests of up to 67108864 bytes: whole pages (4096 bytes) up to 33554432 are possible",
+                        s -> s.maxIoBytes(64 << 20)),
+                refused("DISCARD of up to -1 bytes: multiples of 512 up to 2199023255040 are possible, 0 for none",
+                        s -> s.maxDiscardBytes(-1)),
+                refused("DISCARD of up to 700 bytes: multiples of 512 up to 2199023255040 are possible, 0 for none",
+                        s -> s.maxDiscardBytes(700)),
+                refused("WRITE_ZEROES of up to 4398046511104 bytes: "
+                        + "multiples of 512 up to 2199023255040 are possible, 0 for none",
                         s -> s.maxWriteZeroesBytes(4L << 40)),
                 refused("a discard granularity of 3000 bytes: powers of two from the logical block (512) on are possible",
                         s -> s.discardGranularity(3000)),
