@@ -90,6 +90,8 @@ public class NopBenchmark {
     private static Path compile() throws IOException, InterruptedException {
         Path directory = Files.createTempDirectory("nop");
         Path library = directory.resolve("libnop.so");
+        directory.toFile().deleteOnExit();                             // in the reverse order: first what is in it
+        library.toFile().deleteOnExit();
         Path source = Path.of("src/test/c/nop.c");
         if (!Files.exists(source)) source = Path.of("../reactor-uring").resolve(source);
         int exit = new ProcessBuilder("cc", "-O2", "-shared", "-fPIC", "-o", library.toString(), source.toString())
