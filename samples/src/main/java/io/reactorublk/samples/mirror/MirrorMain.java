@@ -23,15 +23,15 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** The mirror as a program. */
-@Command(name = "mirror", sortOptions = false, mixinStandardHelpOptions = true, usageHelpAutoWidth = true, separator = " ",
+@Command(name = "mirror", sortOptions = false, usageHelpAutoWidth = true, separator = " ",
         description = {"", "A block device whose data is kept on 2 to 8 replica files. It survives all but one of them.", "",
                 "Without --keep it is a demonstration: makes the replicas, puts an ext4 on the device, copies files onto it, "
                 + "breaks a replica meanwhile, and compares every byte.", ""},
         footer = {"", "Examples:",
-                "  mirror                                    the demonstration, with two temporary replicas of 256 MiB",
-                "  mirror --keep --create --size 4G a b      makes two replicas, serves them until Ctrl-C",
-                "  mirror --keep a b                         serves them again",
-                "  mirror --keep --degraded a                goes on with one: the other is lost for good", "",
+                "  mirror                                  the demonstration",
+                "  mirror --keep --create --size 4G a b    makes two replicas and serves them",
+                "  mirror --keep a b                       serves them again",
+                "  mirror --keep --degraded a              goes on with one: the other is lost", "",
                 "Exit status: 0 all is well, 1 something went wrong, 2 it could not be started as asked, 130 interrupted."})
 public final class MirrorMain implements Callable<Integer> {
 
@@ -75,6 +75,9 @@ public final class MirrorMain implements Callable<Integer> {
     @Option(names = "--depth", paramLabel = "N", defaultValue = "64",
             description = "Requests in flight on each queue; ${DEFAULT-VALUE} if not given. Each has 512 KiB of locked memory.")
     private int depth;
+
+    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this.")
+    private boolean help;
 
     @Option(names = "--direct", description = "Read and write the replicas past the page cache (O_DIRECT).")
     private boolean direct;
