@@ -1,0 +1,37 @@
+package io.reactorublk;
+
+import io.reactorublk.uring.Kernel;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.BooleanSupplier;
+import reactor.core.publisher.Mono;
+
+/**
+ * A kernel with ublk under test and what a test needs around it, so that one contract holds for every such kernel: on Linux
+ * block devices and threads that use them, in memory neither.
+ */
+interface DeviceFixture extends AutoCloseable {
+
+    /** The kernel under test. */
+    Kernel kernel();
+
+    /** The application's side of a device. */
+    Disk open(UblkDevice device);
+
+    /** Waits until this is so, and fails if it never is. */
+    void await(BooleanSupplier condition);
+
+    /** Gives everything that could still move its chance to do so: before saying that something has not happened. */
+    void settle();
+
+    /** The value of a Mono, or null if it completes empty; throws its error. */
+    <T> T get(Mono<T> mono);
+
+    /** What became of an operation of a disk; throws its {@link Disk.Failure}. */
+    <T> T get(CompletableFuture<T> operation);
+
+    /** All that devices take of this machine: nodes, descriptors, threads, mappings, locked memory. */
+    String footprint();
+
+    @Override
+    void close();
+}

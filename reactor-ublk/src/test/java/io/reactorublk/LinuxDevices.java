@@ -1,0 +1,124 @@
+package io.reactorublk;
+
+import io.reactorublk.uring.EventLoop;
+import io.reactorublk.uring.Kernel;
+import io.reactorublk.uring.RingConfig;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.BooleanSupplier;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.awaitility.Awaitility;
+import reactor.core.publisher.Mono;
+
+/** This machine's kernel and its block devices. */
+final class LinuxDevices implements DeviceFixture {
+
+    static final Duration LIMIT = Duration.ofSeconds(60);
+
+    private static final Path DEV = Path.of("/dev");
+    private static final Path PROCESS = Path.of("/proc/self");
+    private static final Pattern DEVICE = Pattern.compile("ublk[bc]\\d+(p\\d+)?");
+    private static final Pattern OURS = Pattern.compile("/dev/ublk[-\\w]*|io_uring|eventfd");
+
+    @Override
+    public Kernel kernel() {
+        return Kernel.linux();
+    }
+
+    @Override
+    public Disk open(UblkDevice device) {
+        return new LinuxDisk(device.path());
+    }
+
+    @Override
+    public void await(BooleanSupplier condition) {
+        Awaitility.await().atMost(LIMIT).pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(2))
+                .until(condition::getAsBoolean);
+    }
+
+    /** A while, for what must not happen: too short a while lets a wrong program pass, never a right one fail. */
+    @Override
+    public void settle() {
+        try {
+            Thread.sleep(100);
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    @Override
+    public <T> T get(Mono<T> mono) {
+        return mono.block(LIMIT);
+    }
+
+    @Override
+    public <T> T get(CompletableFuture<T> operation) {
+        try {
+            return operation.orTimeout(LIMIT.toSeconds(), TimeUnit.SECONDS).join();
+        } catch (CompletionException e) {
+            if (e.getCause() instanceof TimeoutException) throw new AssertionError("an operation of a disk hangs", e);
+            if (e.getCause() instanceof RuntimeException cause) throw cause;
+            throw e;
+        }
+    }
+
+    /** {@code DEL_DEV} and {@code close(2)} of a ring return before the last thread of them is gone: to be awaited. */
+    @Override
+    public String footprint() {
+        TreeMap<String, Integer> found = new TreeMap<>();
+        try (Stream<Path> nodes = Files.list(DEV); Stream<Path> open = Files.list(PROCESS.resolve("fd"))) {
+            nodes.map(node -> node.getFileName().toString()).filter(name -> DEVICE.matcher(name).matches())
+                    .forEach(name -> found.merge("node " + name, 1, Integer::sum));
+            open.forEach(fd -> ours(linkOf(fd)).forEach(name -> found.merge("descriptor " + name, 1, Integer::sum)));
+            Files.readAllLines(PROCESS.resolve("maps")).forEach(line ->
+                    ours(line).forEach(name -> found.merge("mapping " + name, 1, Integer::sum)));
+            Files.readAllLines(PROCESS.resolve("status")).stream()
+                    .filter(line -> line.startsWith("VmLck") && !line.endsWith(" 0 kB"))
+                    .forEach(line -> found.put("locked " + line.replaceAll("\\s+", " "), 1));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        for (Thread thread : threads()) {
+            if (thread.getName().startsWith("ublk-")) found.merge("thread " + thread.getName(), 1, Integer::sum);
+        }
+        return found.toString();
+    }
+
+    private static Set<Thread> threads() {
+        return Thread.getAllStackTraces().keySet();
+    }
+
+    private static Stream<String> ours(String text) {
+        return OURS.matcher(text).results().map(match -> match.group());
+    }
+
+    private static String linkOf(Path fd) {
+        try {
+            return Files.readSymbolicLink(fd).toString();
+        } catch (IOException closed) {
+            return "";
+        }
+    }
+
+    /** Deletes a device whose server has died: its number stays taken until somebody does. */
+    void delete(int id) {
+        EventLoop loop = EventLoop.start(kernel(), "ublk-test", new RingConfig(8, 16, true));
+        ControlDevice control = get(Mono.fromSupplier(() -> new ControlDevice(loop, LIMIT)).subscribeOn(loop));
+        get(control.delete(id));
+        control.close();
+        get(loop.disposeGracefully());
+    }
+
+    @Override
+    public void close() {}
+}
