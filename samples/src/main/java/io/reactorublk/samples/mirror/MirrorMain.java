@@ -77,6 +77,7 @@ public final class MirrorMain implements Callable<Integer> {
     private int depth;
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this.")
+    @SuppressWarnings("UnusedVariable") // picocli looks at it
     private boolean help;
 
     @Option(names = "--direct", description = "Read and write the replicas past the page cache (O_DIRECT).")
