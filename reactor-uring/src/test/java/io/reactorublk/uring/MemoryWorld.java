@@ -7,9 +7,11 @@ import io.reactorublk.uring.memory.MemoryKernel;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 
@@ -24,13 +26,33 @@ final class MemoryWorld implements World {
     private static final String DIRECTORY = "/world";
     private static final long LIMIT_NANOS = 60_000_000_000L;
     /** A loop that other threads keep busy would else never see time pass. */
-    private static final int STEPS_BEFORE_TIME_PASSES = 10_000;
+    private static final int STEPS_BEFORE_TIME_PASSES = 10;
 
     private final MemoryKernel kernel;
     private final List<Pipe> pipes = new ArrayList<>();
     private int files;
 
-    MemoryWorld(MemoryKernel kernel) {
+    /** What decides what happens next: nothing but order, or a seed. */
+    record Chance(@Nullable Long seed) {
+
+        /** Order, some seeds that are always the same, and a new one each time; {@code -Dseed=} replays one. */
+        static Stream<Chance> all() {
+            Long one = Long.getLong("seed");
+            if (one != null) return Stream.of(new Chance(one));
+            return Stream.of(null, 1L, 2L, 3L, ThreadLocalRandom.current().nextLong()).map(Chance::new);
+        }
+
+        MemoryWorld world() {
+            return new MemoryWorld(seed == null ? MemoryKernel.create() : MemoryKernel.create(seed));
+        }
+
+        @Override
+        public String toString() {
+            return seed == null ? "in order" : "-Dseed=" + seed;
+        }
+    }
+
+    private MemoryWorld(MemoryKernel kernel) {
         this.kernel = kernel;
         kernel.directory(DIRECTORY);
     }
