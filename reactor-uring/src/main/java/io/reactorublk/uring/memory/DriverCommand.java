@@ -18,7 +18,9 @@ final class DriverCommand extends Operation implements CharacterDevice.Command {
     @Override
     void issue() {
         if (!(file() instanceof OpenDevice device)) throw new KernelException("uring_cmd", Errno.EOPNOTSUPP);
-        if (isMultishot() != entry.has(io_uring_h.IOSQE_BUFFER_SELECT())) throw new KernelException("uring_cmd", Errno.EINVAL);
+        if (isMultishot() != entry.has(io_uring_h.IOSQE_BUFFER_SELECT())) {
+            throw new KernelException("uring_cmd", Errno.EINVAL);
+        }
         device.command(this);
     }
 

@@ -53,7 +53,8 @@ final class Entry {
         opFlags = entries.get(JAVA_INT, at + OP_FLAGS);
         userData = entries.get(JAVA_LONG, at + USER_DATA);
         bufIndex = Short.toUnsignedInt(entries.get(JAVA_SHORT, at + BUF_INDEX));
-        payload = opcode == io_uring_h.IORING_OP_URING_CMD() ? copy(entries.asSlice(at + CMD, bytes - CMD)) : MemorySegment.NULL;
+        boolean hasPayload = opcode == io_uring_h.IORING_OP_URING_CMD();
+        payload = hasPayload ? copy(entries.asSlice(at + CMD, bytes - CMD)) : MemorySegment.NULL;
     }
 
     private static MemorySegment copy(MemorySegment payload) {

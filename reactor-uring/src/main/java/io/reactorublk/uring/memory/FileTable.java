@@ -33,7 +33,9 @@ final class FileTable {
     /** Puts descriptors into the table; -1 takes a file out. */
     void update(int first, int count, MemorySegment numbers) {
         if (table == null) throw new KernelException("io_uring_register", Errno.ENXIO);
-        if (first < 0 || count < 0 || first > table.length - count) throw new KernelException("io_uring_register", Errno.EINVAL);
+        if (first < 0 || count < 0 || first > table.length - count) {
+            throw new KernelException("io_uring_register", Errno.EINVAL);
+        }
         for (int i = 0; i < count; i++) {
             int fd = numbers.getAtIndex(JAVA_INT, i);
             replace(table, first + i, fd == NO_FILE ? null : descriptors.get(fd));

@@ -1,5 +1,6 @@
 package io.reactorublk.uring.memory;
 
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.reactorublk.uring.Errno;
@@ -94,7 +95,7 @@ public final class MemoryKernel implements Kernel {
     public boolean step() {
         LoopTurns.Turner turner;
         synchronized (this) {
-            if (turning != null) throw new IllegalStateException("the loop " + turning.name() + " is turning: time is its own");
+            checkBetweenTurns();
             int ready = agenda.readyCount();
             List<LoopTurns.Turner> movable = loops.movable(agenda.now());
             if (ready + movable.size() == 0) return false;
@@ -108,6 +109,12 @@ public final class MemoryKernel implements Kernel {
         }
         turn(turner);
         return true;
+    }
+
+    private void checkBetweenTurns() {
+        if (turning != null) {
+            throw new IllegalStateException("the loop " + turning.name() + " is turning: wait until its turn is over");
+        }
     }
 
     private void turn(LoopTurns.Turner turner) {
@@ -200,7 +207,7 @@ public final class MemoryKernel implements Kernel {
      * and devices stay. What is started on this kernel afterwards is the next process.
      */
     public synchronized void kill() {
-        if (turning != null) throw new IllegalStateException("the loop " + turning.name() + " is turning: kill it between steps");
+        checkBetweenTurns();
         if (isTraced()) trace("kill");
         loops.clear();
         addresses.clear();
@@ -268,10 +275,10 @@ public final class MemoryKernel implements Kernel {
     String string(long address) {
         MemorySegment memory = addresses.rest(address, MAX_PATH_BYTES);
         long length = 0;
-        while (memory.get(java.lang.foreign.ValueLayout.JAVA_BYTE, length) != 0) {
+        while (memory.get(JAVA_BYTE, length) != 0) {
             if (++length == memory.byteSize()) throw new KernelException("path", Errno.ENAMETOOLONG);
         }
-        return new String(memory.asSlice(0, length).toArray(java.lang.foreign.ValueLayout.JAVA_BYTE), StandardCharsets.UTF_8);
+        return new String(memory.asSlice(0, length).toArray(JAVA_BYTE), StandardCharsets.UTF_8);
     }
 
     /** A path in the memory of the process. Only the root is anybody's current directory. */

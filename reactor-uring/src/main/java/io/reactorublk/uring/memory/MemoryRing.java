@@ -114,8 +114,8 @@ final class MemoryRing extends Description {
 
     private int submit(int toSubmit) {
         if (toSubmit == 0 || !rings.scope().isAlive()) return 0;
-        int staged = (int) INT.getAcquire(rings, RingLayout.SQ_TAIL) - head; // acquire: the entries before the tail that covers them
-        int taken = Math.min(toSubmit, staged);
+        int tail = (int) INT.getAcquire(rings, RingLayout.SQ_TAIL);    // acquire: the entries before the tail that covers them
+        int taken = Math.min(toSubmit, tail - head);
         Operation first = null;
         Operation last = null;
         for (int i = 0; i < taken; i++) {

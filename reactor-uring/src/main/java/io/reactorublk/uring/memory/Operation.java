@@ -99,7 +99,7 @@ abstract class Operation {
         end(result, 0);
     }
 
-    /** The last completion: now if the process is inside the kernel, else in task work. What has ended does not end again. */
+    /** The last completion: now if the process is inside the kernel, else in task work. Nothing ends twice. */
     final void end(int result, int flags) {
         if (ended) return;
         ended = true;

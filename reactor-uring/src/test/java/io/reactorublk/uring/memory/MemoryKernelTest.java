@@ -110,7 +110,8 @@ class MemoryKernelTest {
         List<Object> heard = new ArrayList<>();
         IoBuffer buffer = IoBuffer.of(kernel.allocate(1, Arena.ofAuto()));
         kernel.pipe("/pipe");
-        UringFile.open(loop, Path.of("/pipe"), READ, WRITE).flatMap(pipe -> pipe.read(buffer, 0)).subscribe(heard::add, heard::add);
+        UringFile.open(loop, Path.of("/pipe"), READ, WRITE).flatMap(pipe -> pipe.read(buffer, 0))
+                .subscribe(heard::add, heard::add);
         kernel.settle();
         assertThat(kernel.openDescriptors()).as("ring, wake-up, pipe").isEqualTo(3);
         kernel.kill();
