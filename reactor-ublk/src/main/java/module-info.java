@@ -5,4 +5,5 @@ module io.reactorublk {
 
     exports io.reactorublk;
     exports io.reactorublk.target;
+    exports io.reactorublk.memory;
 }

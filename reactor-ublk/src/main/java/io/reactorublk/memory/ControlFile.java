@@ -1,0 +1,248 @@
+package io.reactorublk.memory;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.reactorublk.abi.ublk_cmd_h;
+import io.reactorublk.abi.ublk_params;
+import io.reactorublk.abi.ublksrv_ctrl_cmd;
+import io.reactorublk.abi.ublksrv_ctrl_dev_info;
+import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.KernelException;
+import io.reactorublk.uring.memory.CharacterDevice.Command;
+import io.reactorublk.uring.memory.CharacterDevice.OpenFile;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * {@code /dev/ublk-control}. Most commands are a worker's ({@code -EAGAIN} for the non-blocking attempt), some wait there
+ * for as long as it takes. Mirrors {@code ublk_ctrl_uring_cmd}.
+ */
+final class ControlFile implements OpenFile {
+
+    private static final long PAYLOAD_BYTES = ublksrv_ctrl_cmd.layout().byteSize();
+    private static final long INFO_BYTES = ublksrv_ctrl_dev_info.layout().byteSize();
+    private static final int PAGE = 4096;
+    private static final int MAX_ID = 1 << 20;
+    private static final long AUTOMATIC = ublk_cmd_h.UBLK_F_CMD_IOCTL_ENCODE() | ublk_cmd_h.UBLK_F_URING_CMD_COMP_IN_TASK()
+            | ublk_cmd_h.UBLK_F_SAFE_STOP_DEV();
+    private static final long KNOWN = AUTOMATIC | ublk_cmd_h.UBLK_F_BATCH_IO() | ublk_cmd_h.UBLK_F_NO_AUTO_PART_SCAN()
+            | ublk_cmd_h.UBLK_F_UPDATE_SIZE();
+
+    private final MemoryUblkDriver driver;
+
+    ControlFile(MemoryUblkDriver driver) {
+        this.driver = driver;
+    }
+
+    @Override
+    public MemorySegment mmap(long offset, long length, Arena arena) {
+        throw new KernelException("mmap /dev/ublk-control", Errno.ENODEV);
+    }
+
+    @Override
+    public void release() {}
+
+    @Override
+    public void command(Command command) {
+        if (command.payload().byteSize() < PAYLOAD_BYTES) throw new KernelException("ublk_ctrl_uring_cmd", Errno.EINVAL);   // SQE128
+        Request request = new Request(command);
+        if (request.answersAtOnce()) {
+            request.run();
+        } else {
+            command.later(request);
+        }
+    }
+
+    /** One command, and the worker that runs it. */
+    private final class Request implements Runnable {
+
+        private final Command command;
+        private final long operation;
+        private final MemorySegment header;
+        private boolean ended;
+
+        Request(Command command) {
+            this.command = command;
+            operation = Integer.toUnsignedLong(command.operation());
+            header = command.payload().asSlice(0, ublksrv_ctrl_cmd.layout());
+        }
+
+        boolean answersAtOnce() {
+            return operation == ublk_cmd_h.UBLK_U_CMD_GET_FEATURES() || operation == ublk_cmd_h.UBLK_U_CMD_GET_DEV_INFO()
+                    || operation == ublk_cmd_h.UBLK_U_CMD_GET_QUEUE_AFFINITY();
+        }
+
+        @Override
+        public void run() {
+            if (ended) return;
+            try {
+                if (operation == ublk_cmd_h.UBLK_U_CMD_GET_FEATURES()) {
+                    getFeatures();
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_ADD_DEV()) {
+                    driver.controlMutex().lock(this::add);
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_SET_PARAMS()) {
+                    setParams(device());
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_GET_PARAMS()) {
+                    getParams(device());
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_GET_DEV_INFO()) {
+                    getInfo(device());
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_GET_QUEUE_AFFINITY()) {
+                    getAffinity(device());
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_START_DEV()) {
+                    start(device());
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_STOP_DEV()) {
+                    device().stop(() -> complete(0));
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_TRY_STOP_DEV()) {
+                    tryStop(device());
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_DEL_DEV()) {
+                    delete(device(), true);
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_DEL_DEV_ASYNC()) {
+                    delete(device(), false);
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_UPDATE_SIZE()) {
+                    updateSize(device());
+                } else {
+                    complete(Errno.EOPNOTSUPP.result());
+                }
+            } catch (KernelException e) {
+                complete(e.errno().result());
+            }
+        }
+
+        /** Once: a worker that was interrupted may still come to its end. */
+        private void complete(int result) {
+            if (ended) return;
+            ended = true;
+            command.complete(result);
+        }
+
+        /** A wait that a signal ends; the work it waits for goes on. */
+        private void interruptible(Runnable undo) {
+            command.onCancel(() -> {
+                undo.run();
+                complete(Errno.EINTR.result());
+            });
+        }
+
+        private DriverDevice device() {
+            return driver.device(ublksrv_ctrl_cmd.dev_id(header));
+        }
+
+        private long data() {
+            return header.get(JAVA_LONG, ublksrv_ctrl_cmd.data$offset());
+        }
+
+        private int length() {
+            return Short.toUnsignedInt(ublksrv_ctrl_cmd.len(header));
+        }
+
+        private void require(boolean valid) {
+            if (!valid) throw new KernelException("ublk_ctrl_uring_cmd", Errno.EINVAL);
+        }
+
+        private MemorySegment buffer(long bytes) {
+            require(length() >= bytes && ublksrv_ctrl_cmd.addr(header) != 0);
+            return command.memory(ublksrv_ctrl_cmd.addr(header), bytes);
+        }
+
+        // --------------------------------------------------------------------------------------- one by one
+
+        private void getFeatures() {
+            buffer(Long.BYTES).set(JAVA_LONG, 0, KNOWN);
+            complete(0);
+        }
+
+        /** {@code ublk_ctrl_add_dev}. */
+        private void add() {
+            try {
+                MemorySegment info = buffer(INFO_BYTES).asSlice(0, ublksrv_ctrl_dev_info.layout());
+                int id = ublksrv_ctrl_cmd.dev_id(header);
+                int depth = Short.toUnsignedInt(ublksrv_ctrl_dev_info.queue_depth(info));
+                int queues = Short.toUnsignedInt(ublksrv_ctrl_dev_info.nr_hw_queues(info));
+                require(ublksrv_ctrl_cmd.queue_id(header) == -1 && id == ublksrv_ctrl_dev_info.dev_id(info));
+                require(id >= -1 && id < MAX_ID);
+                require(depth >= 2 && depth <= ublk_cmd_h.UBLK_MAX_QUEUE_DEPTH());   // of a batch queue: kfifo_alloc needs room for two
+                require(queues >= 1 && queues <= ublk_cmd_h.UBLK_MAX_NR_QUEUES());
+                long flags = (ublksrv_ctrl_dev_info.flags(info) & KNOWN) | AUTOMATIC;
+                if ((flags & ublk_cmd_h.UBLK_F_BATCH_IO()) == 0) throw new KernelException("per-tag commands in memory", Errno.EOPNOTSUPP);
+                int maxIoBytes = ublksrv_ctrl_dev_info.max_io_buf_bytes(info) / PAGE * PAGE;
+                driver.add(id, Math.min(queues, driver.cpus()), depth, maxIoBytes, flags).writeInfo(info);
+                complete(0);
+            } catch (KernelException e) {
+                complete(e.errno().result());
+            } finally {
+                driver.controlMutex().unlock();
+            }
+        }
+
+        private void setParams(DriverDevice device) {
+            MemorySegment given = buffer(2 * Integer.BYTES);
+            int stated = given.get(java.lang.foreign.ValueLayout.JAVA_INT, 0);
+            require(stated > 0);
+            device.setParams(buffer(Math.min(stated, ublk_params.layout().byteSize())));
+            complete(0);
+        }
+
+        private void getParams(DriverDevice device) {
+            MemorySegment room = buffer(2 * Integer.BYTES);
+            int stated = room.get(java.lang.foreign.ValueLayout.JAVA_INT, 0);
+            require(stated > 0 && stated <= length());
+            long bytes = Math.min(stated, ublk_params.layout().byteSize());
+            MemorySegment.copy(device.params(), 0, buffer(bytes), 0, bytes);
+            complete(0);
+        }
+
+        private void getInfo(DriverDevice device) {
+            device.writeInfo(buffer(INFO_BYTES).asSlice(0, ublksrv_ctrl_dev_info.layout()));
+            complete(0);
+        }
+
+        private void getAffinity(DriverDevice device) {
+            require(length() * Byte.SIZE >= driver.cpus() && length() % Long.BYTES == 0);
+            require(data() >= 0 && data() < device.queues().size());
+            MemorySegment mask = buffer(length());
+            mask.fill((byte) 0);
+            for (int cpu = (int) data(); cpu < driver.cpus(); cpu += device.queues().size()) {
+                mask.set(JAVA_BYTE, cpu / Byte.SIZE, (byte) (mask.get(JAVA_BYTE, cpu / Byte.SIZE) | 1 << cpu % Byte.SIZE));
+            }
+            complete(0);
+        }
+
+        /** Waits until every tag of every queue is prepared. */
+        private void start(DriverDevice device) {
+            require(data() > 0);
+            Runnable then = () -> complete(device.isOpen() && data() == ProcessHandle.current().pid() ? device.start() : Errno.EINVAL.result());
+            interruptible(() -> device.stopAwaiting(then));
+            device.awaitReady(then);
+        }
+
+        private void tryStop(DriverDevice device) {
+            BlockLayer disk = device.disk();
+            if (disk == null) {
+                complete(Errno.ENODEV.result());
+            } else if (disk.openers() > 0) {
+                complete(Errno.EBUSY.result());
+            } else {
+                device.stop(() -> complete(0));
+            }
+        }
+
+        /** {@code ublk_ctrl_del_dev}: one at a time on the whole machine, up to where it waits for references. */
+        private void delete(DriverDevice device, boolean wait) {
+            driver.controlMutex().lock(() -> device.stop(() -> {
+                Runnable whenFreed = () -> complete(0);
+                if (wait) interruptible(() -> device.stopAwaiting(whenFreed));
+                device.remove(wait ? whenFreed : null);
+                driver.controlMutex().unlock();
+                if (!wait) complete(0);
+            }));
+        }
+
+        private void updateSize(DriverDevice device) {
+            BlockLayer disk = device.disk();
+            if (disk == null) throw new KernelException("ublk_ctrl_set_size", Errno.ENODEV);
+            disk.resize(data() * DiskLimits.SECTOR_BYTES);
+            complete(0);
+        }
+    }
+}

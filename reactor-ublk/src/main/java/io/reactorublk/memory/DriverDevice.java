@@ -1,0 +1,307 @@
+package io.reactorublk.memory;
+
+import io.reactorublk.abi.ublk_batch_io;
+import io.reactorublk.abi.ublk_cmd_h;
+import io.reactorublk.abi.ublk_params;
+import io.reactorublk.abi.ublksrv_ctrl_dev_info;
+import io.reactorublk.abi.ublksrv_io_desc;
+import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.KernelException;
+import io.reactorublk.uring.memory.CharacterDevice;
+import io.reactorublk.uring.memory.MemoryKernel;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One device: {@code /dev/ublkcN}, its queues and, while it is live, its disk. Mirrors {@code struct ublk_device} and
+ * {@code ublk_ch_batch_io_fops}.
+ *
+ * <pre>
+ *   DEAD ──start, all tags prepared──► LIVE ──stopped, or its server is gone──► DEAD, for ever
+ * </pre>
+ */
+final class DriverDevice implements CharacterDevice {
+
+    private static final long PAGE = 4096;
+    private static final Duration MAPPING_LOOK = Duration.ofMillis(1);
+    private static final int PREP = (int) ublk_cmd_h.UBLK_U_IO_PREP_IO_CMDS();
+    private static final int FETCH = (int) ublk_cmd_h.UBLK_U_IO_FETCH_IO_CMDS();
+    private static final int COMMIT = (int) ublk_cmd_h.UBLK_U_IO_COMMIT_IO_CMDS();
+
+    private final MemoryUblkDriver driver;
+    private final int id;
+    private final int depth;
+    private final int maxIoBytes;
+    private final long flags;
+    private final List<DriverQueue> queues = new ArrayList<>();
+    private final List<Runnable> whenReady = new ArrayList<>();
+    private final List<Runnable> whenFreed = new ArrayList<>();
+    private final MemorySegment params = zeroes(ublk_params.layout().byteSize());
+    private @Nullable DiskLimits limits;
+    private @Nullable BlockLayer disk;
+    /** The disk that was, for as long as an application has it open. */
+    private @Nullable BlockLayer lingering;
+    private boolean open;
+    private boolean wasReady;
+    private boolean used;
+    private boolean deleted;
+    private boolean freed;
+
+    DriverDevice(MemoryUblkDriver driver, int id, int queueCount, int depth, int maxIoBytes, long flags) {
+        this.driver = driver;
+        this.id = id;
+        this.depth = depth;
+        this.maxIoBytes = maxIoBytes;
+        this.flags = flags;
+        for (int i = 0; i < queueCount; i++) queues.add(new DriverQueue(this, i, depth));
+    }
+
+    /** Memory of this driver's own, aligned for every layout. */
+    static MemorySegment zeroes(long bytes) {
+        return MemorySegment.ofArray(new long[(int) ((bytes + Long.BYTES - 1) / Long.BYTES)]).asSlice(0, bytes);
+    }
+
+    MemoryUblkDriver driver() {
+        return driver;
+    }
+
+    int id() {
+        return id;
+    }
+
+    List<DriverQueue> queues() {
+        return queues;
+    }
+
+    /** The disk, while there is one. */
+    @Nullable BlockLayer disk() {
+        return disk;
+    }
+
+    void writeInfo(MemorySegment info) {
+        info.fill((byte) 0);
+        ublksrv_ctrl_dev_info.nr_hw_queues(info, (short) queues.size());
+        ublksrv_ctrl_dev_info.queue_depth(info, (short) depth);
+        ublksrv_ctrl_dev_info.state(info, (short) (disk == null ? ublk_cmd_h.UBLK_S_DEV_DEAD() : ublk_cmd_h.UBLK_S_DEV_LIVE()));
+        ublksrv_ctrl_dev_info.max_io_buf_bytes(info, maxIoBytes);
+        ublksrv_ctrl_dev_info.dev_id(info, id);
+        ublksrv_ctrl_dev_info.ublksrv_pid(info, disk == null ? -1 : (int) ProcessHandle.current().pid());
+        ublksrv_ctrl_dev_info.flags(info, flags);
+    }
+
+    // ------------------------------------------------------------------------------------------- the control plane
+
+    /** {@code ublk_ctrl_set_params}. */
+    void setParams(MemorySegment given) {
+        if (used) throw new KernelException("ublk_ctrl_set_params", Errno.EACCES);
+        params.fill((byte) 0);
+        limits = null;
+        MemorySegment.copy(given, 0, params, 0, Math.min(given.byteSize(), params.byteSize()));
+        limits = DiskLimits.of(params, maxIoBytes);
+    }
+
+    MemorySegment params() {
+        return params;
+    }
+
+    /** {@code ublk_ctrl_start_dev}, up to where it waits for all tags. */
+    void awaitReady(Runnable then) {
+        if (limits == null) throw new KernelException("ublk_ctrl_start_dev", Errno.EINVAL);
+        whenReady.add(then);
+        checkReady();
+    }
+
+    void stopAwaiting(Runnable then) {
+        whenReady.remove(then);
+        whenFreed.remove(then);
+    }
+
+    /** {@code ublk_mark_io_ready}. */
+    void checkReady() {
+        wasReady |= queues.stream().allMatch(DriverQueue::isReady);
+        if (!wasReady) return;
+        List<Runnable> waiting = new ArrayList<>(whenReady);
+        whenReady.clear();
+        for (Runnable waiter : waiting) waiter.run();
+    }
+
+    /** No tag can be prepared any more. */
+    boolean isReady() {
+        return queues.stream().allMatch(DriverQueue::isReady);
+    }
+
+    /** {@code ublk_ctrl_start_dev}, once all tags are there. The partition scan is a worker's. */
+    int start() {
+        if (used) return Errno.EEXIST.result();
+        used = true;
+        BlockLayer started = new BlockLayer(driver, java.util.Objects.requireNonNull(limits), queues, this::lastOpenerGone);
+        disk = started;
+        boolean scan = driver.scansPartitions() && (flags & ublk_cmd_h.UBLK_F_NO_AUTO_PART_SCAN()) == 0;
+        if (scan) driver.worker(() -> scanPartitions(started));
+        return 0;
+    }
+
+    /** Looks for a table in the first page, and finds none: nothing comes of it, whatever it reads. */
+    private static void scanPartitions(BlockLayer disk) {
+        int length = (int) Math.min(PAGE, disk.limits().sizeBytes());
+        disk.submit(List.of(IoRequest.transfer(IoRequest.READ, 0, 0, new byte[length], 0, length, errno -> {})));
+    }
+
+    /** {@code ublk_stop_dev}: waits for every request to be answered, then ends the fetches. */
+    void stop(Runnable whenStopped) {
+        deleteDisk(() -> {
+            for (DriverQueue queue : queues) queue.abortFetches();
+            whenStopped.run();
+        });
+    }
+
+    private void deleteDisk(Runnable whenGone) {
+        BlockLayer live = disk;
+        if (live == null) {
+            whenGone.run();
+            return;
+        }
+        live.delete(() -> {
+            if (disk == live) {
+                disk = null;
+                if (live.openers() > 0) lingering = live;
+            }
+            whenGone.run();
+        });
+    }
+
+    /** {@code ublk_remove}: takes the character device away; the number is free when the last reference is gone. */
+    void remove(@Nullable Runnable then) {
+        deleted = true;
+        if (then != null) whenFreed.add(then);
+        checkFreed();
+    }
+
+    private void lastOpenerGone() {
+        lingering = null;
+        checkFreed();
+    }
+
+    /** {@code ublk_cdev_rel}. Of a mapping that is still there nobody will tell us, so that is looked for. */
+    private void checkFreed() {
+        if (freed || !deleted || open || lingering != null) return;
+        if (isMapped()) {
+            driver.workerAfter(MAPPING_LOOK, this::checkFreed);
+            return;
+        }
+        freed = true;
+        driver.forget(this);
+        for (Runnable waiter : whenFreed) waiter.run();
+        whenFreed.clear();
+    }
+
+    boolean isMapped() {
+        return queues.stream().anyMatch(DriverQueue::isMapped);
+    }
+
+    boolean isOpen() {
+        return open;
+    }
+
+    // ------------------------------------------------------------------------------------------- requests
+
+    void end(DriverQueue queue, IoRequest request, int result) {
+        java.util.Objects.requireNonNull(disk).end(queue, request, result);
+    }
+
+    void requeue(DriverQueue queue, IoRequest request) {
+        java.util.Objects.requireNonNull(disk).requeue(queue, request);
+    }
+
+    /** {@code ublk_start_cancel}: the server is about to go, and what comes now fails. */
+    void startCancel() {
+        if (disk != null) for (DriverQueue queue : queues) queue.startCancel();
+    }
+
+    // ------------------------------------------------------------------------------------------- the character device
+
+    @Override
+    public OpenFile open(MemoryKernel kernel) {
+        if (deleted) throw new KernelException("open /dev/ublkc" + id, Errno.ENOENT);
+        if (open) throw new KernelException("open /dev/ublkc" + id, Errno.EBUSY);
+        open = true;
+        return new OpenCharDevice(kernel);
+    }
+
+    private final class OpenCharDevice implements OpenFile {
+
+        private final MemoryKernel kernel;
+
+        OpenCharDevice(MemoryKernel kernel) {
+            this.kernel = kernel;
+        }
+
+        /** {@code ublk_ch_mmap}: where a queue's descriptors lie does not depend on the depth; how long they are does. */
+        @Override
+        public MemorySegment mmap(long offset, long length, Arena arena) {
+            long stride = pages(ublk_cmd_h.UBLK_MAX_QUEUE_DEPTH() * ublksrv_io_desc.layout().byteSize());
+            long queue = offset / stride;
+            boolean valid = offset % stride == 0 && queue < queues.size() && length == pages(depth * ublksrv_io_desc.layout().byteSize());
+            if (!valid) throw new KernelException("ublk_ch_mmap", Errno.EINVAL);
+            MemorySegment descriptors = kernel.allocate(length, arena);
+            queues.get((int) queue).map(descriptors);
+            return descriptors;
+        }
+
+        private static long pages(long bytes) {
+            return (bytes + PAGE - 1) / PAGE * PAGE;
+        }
+
+        /** {@code ublk_ch_batch_io_uring_cmd}. */
+        @Override
+        public void command(Command command) {
+            int number = Short.toUnsignedInt(ublk_batch_io.q_id(command.payload()));
+            if (number >= queues.size()) throw new KernelException("ublk_ch_batch_io_uring_cmd", Errno.EINVAL);
+            DriverQueue queue = queues.get(number);
+            int operation = command.operation();
+            if (operation == FETCH) {
+                queue.fetch(command);
+            } else if (operation == COMMIT) {
+                command.complete(queue.commit(command));
+            } else if (operation == PREP) {
+                command.complete(queue.prepare(command));
+            } else {
+                throw new KernelException("ublk_ch_batch_io_uring_cmd", Errno.EOPNOTSUPP);
+            }
+        }
+
+        @Override
+        public void release() {
+            driver.worker(DriverDevice.this::released);
+        }
+    }
+
+    /** {@code ublk_ch_release_work_fn}: the server is gone. Without recovery its disk goes too. */
+    private void released() {
+        driver.poison().liftAll();
+        if (disk == null) {
+            reset();
+            return;
+        }
+        startCancel();
+        for (DriverQueue queue : queues) queue.abortRequests();
+        deleteDisk(this::reset);
+    }
+
+    /** {@code ublk_reset_ch_dev}. */
+    private void reset() {
+        for (DriverQueue queue : queues) queue.reset();
+        open = false;
+        checkFreed();
+    }
+
+    @Override
+    public String toString() {
+        return "device " + id + (disk == null ? ", dead" : ", live") + (open ? ", open" : "") + (isMapped() ? ", mapped" : "")
+                + (deleted ? ", deleted" : "");
+    }
+}

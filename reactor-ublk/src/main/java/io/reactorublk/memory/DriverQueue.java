@@ -1,0 +1,418 @@
+package io.reactorublk.memory;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT;
+
+import io.reactorublk.abi.ublk_batch_io;
+import io.reactorublk.abi.ublk_cmd_h;
+import io.reactorublk.abi.ublk_elem_header;
+import io.reactorublk.abi.ublksrv_io_desc;
+import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.KernelException;
+import io.reactorublk.uring.memory.CharacterDevice.Command;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One hardware queue in the driver: a FIFO of tags that are ready, fetch commands that wait for some, at most one of them
+ * active. Mirrors {@code struct ublk_queue} with {@code UBLK_F_BATCH_IO}.
+ *
+ * <pre>
+ *   block layer ──queueRequest──► FIFO ──dispatch──► server ──commit──► ended, or again to the FIFO
+ * </pre>
+ */
+final class DriverQueue {
+
+    /** {@code MAX_NR_TAG} of {@code __ublk_batch_dispatch}: tags in one completion. */
+    private static final int MAX_TAGS = 128;
+    private static final int TAG_BYTES = Short.BYTES;
+    private static final long DESCRIPTOR_BYTES = ublksrv_io_desc.layout().byteSize();
+    private static final int HEADER_BYTES = (int) ublk_elem_header.layout().byteSize();
+    private static final int COPY = ublk_cmd_h.UBLK_BATCH_F_HAS_BUF_ADDR();
+    private static final int COPY_ELEMENT_BYTES = HEADER_BYTES + Long.BYTES;
+    /** A write of which nothing was ever done: the driver would send it for ever, we send it so often. */
+    private static final int PATIENCE = 100;
+
+    /** {@code struct ublk_io}: one tag. */
+    private static final class Slot {
+
+        boolean prepared;
+        boolean ownedByServer;
+        long address;
+        @Nullable IoRequest request;
+
+        IoRequest request() {
+            return Objects.requireNonNull(request);
+        }
+    }
+
+    /** {@code struct ublk_batch_fetch_cmd}. */
+    private static final class Fetch {
+
+        final Command command;
+        boolean ended;
+
+        Fetch(Command command) {
+            this.command = command;
+        }
+    }
+
+    private final DriverDevice device;
+    private final int id;
+    private final Slot[] slots;
+    private final Deque<Integer> fifo = new ArrayDeque<>();
+    private final Deque<Fetch> parked = new ArrayDeque<>();
+    private final List<MemorySegment> mappings = new ArrayList<>();
+    private @Nullable Fetch active;
+    private boolean forceAbort;
+    private boolean canceling;
+    private int ready;
+    private long delivered;
+    private long answered;
+
+    DriverQueue(DriverDevice device, int id, int depth) {
+        this.device = device;
+        this.id = id;
+        slots = new Slot[depth];
+        for (int tag = 0; tag < depth; tag++) slots[tag] = new Slot();
+    }
+
+    int id() {
+        return id;
+    }
+
+    int depth() {
+        return slots.length;
+    }
+
+    /** Tags that nobody has fetched. */
+    int waiting() {
+        return fifo.size();
+    }
+
+    /** Tags that the server has. */
+    int inFlight() {
+        int count = 0;
+        for (Slot slot : slots) if (slot.ownedByServer) count++;
+        return count;
+    }
+
+    long delivered() {
+        return delivered;
+    }
+
+    long answered() {
+        return answered;
+    }
+
+    // ------------------------------------------------------------------------------------------- from the block layer
+
+    /** {@code ublk_batch_queue_rq}: describes the request and queues its tag; {@code last} of a batch wakes the server. */
+    void queueRequest(IoRequest request, boolean last) {
+        if (canceling || forceAbort) {                                 // ublk_prep_req
+            device.end(this, request, Errno.EIO.result());
+            return;
+        }
+        Slot slot = slots[request.tag];
+        slot.request = request;
+        describe(request, slot.address);
+        fifo.add(request.tag);
+        if (last) kick();
+    }
+
+    /** {@code ublk_setup_iod}. */
+    private void describe(IoRequest request, long address) {
+        for (MemorySegment mapping : mappings) {
+            if (!mapping.scope().isAlive()) continue;
+            MemorySegment descriptor = mapping.asSlice(request.tag * DESCRIPTOR_BYTES, ublksrv_io_desc.layout());
+            ublksrv_io_desc.op_flags(descriptor, request.operation | request.flags);
+            ublksrv_io_desc.nr_sectors(descriptor, (int) (request.length() / DiskLimits.SECTOR_BYTES));
+            ublksrv_io_desc.start_sector(descriptor, request.operation == IoRequest.FLUSH ? -1 : request.offset() / DiskLimits.SECTOR_BYTES);
+            ublksrv_io_desc.addr(descriptor, address);
+        }
+    }
+
+    /** {@code ublk_ch_mmap}: from now on the server sees descriptors here. */
+    void map(MemorySegment descriptors) {
+        mappings.removeIf(mapping -> !mapping.scope().isAlive());
+        mappings.add(descriptors);
+    }
+
+    boolean isMapped() {
+        return mappings.stream().anyMatch(mapping -> mapping.scope().isAlive());
+    }
+
+    /** Wakes the oldest fetch, in the task that gave it: {@code __ublk_acquire_fcmd}, {@code ublk_batch_tw_cb}. */
+    void kick() {
+        Fetch fetch = acquire();
+        if (fetch != null) fetch.command.inTaskWork(() -> dispatch(fetch));
+    }
+
+    private @Nullable Fetch acquire() {
+        if (active != null || fifo.isEmpty()) return null;
+        active = parked.peekFirst();                                   // always the head: the list is never rotated
+        return active;
+    }
+
+    // ------------------------------------------------------------------------------------------- to the server
+
+    /** {@code ublk_batch_attach}: parks a fetch, and serves the oldest one at once if tags wait. */
+    void fetch(Command command) {
+        MemorySegment payload = command.payload();
+        boolean valid = command.isMultishot() && ublk_batch_io.flags(payload) == 0 && ublk_batch_io.elem_bytes(payload) == TAG_BYTES;
+        if (!valid) throw new KernelException("ublk_validate_batch_fetch_cmd", Errno.EINVAL);
+        if (forceAbort || canceling) throw new KernelException("ublk_batch_attach", Errno.ENODEV);
+        Fetch fetch = new Fetch(command);
+        parked.addLast(fetch);
+        command.onCancel(() -> cancel(fetch));
+        Fetch oldest = acquire();
+        if (oldest == fetch) {
+            dispatch(fetch);
+        } else if (oldest != null) {
+            oldest.command.inTaskWork(() -> dispatch(oldest));
+        }
+    }
+
+    /** {@code ublk_batch_dispatch}: until no tag waits, or there is nowhere to put one. */
+    private void dispatch(Fetch fetch) {
+        if (fetch.ended) return;                                       // its ring closed before the task work came
+        while (!fifo.isEmpty()) {
+            int result = dispatchOnce(fetch);
+            if (result == 0) break;
+            if (result < 0) {
+                end(fetch, result);
+                return;
+            }
+        }
+        active = null;
+    }
+
+    /** {@code ublk_batch_deinit_fetch_buf}. Promotes no other fetch: the tags wait for the next request or the next fetch. */
+    private void end(Fetch fetch, int result) {
+        fetch.ended = true;
+        parked.remove(fetch);
+        if (active == fetch) active = null;
+        fetch.command.complete(result);
+    }
+
+    /** {@code __ublk_batch_dispatch}: one completion with some tags. Positive, 0 if there was no room for one, or -errno. */
+    private int dispatchOnce(Fetch fetch) {
+        MemorySegment lent = fetch.command.selectBuffer();
+        if (lent == null) return Errno.ENOBUFS.result();
+        int room = (int) Math.min(MAX_TAGS, lent.byteSize() / TAG_BYTES);
+        if (room == 0) return 0;
+        int wanted = device.driver().chance().upTo(Math.min(room, fifo.size()));   // as if the others had come a moment later
+        List<Integer> tags = new ArrayList<>(wanted);
+        for (int i = 0; i < wanted; i++) {
+            int tag = fifo.removeFirst();
+            if (start(fetch, tag)) tags.add(tag);
+        }
+        if (tags.isEmpty()) return wanted;                             // all of them were filtered out
+        for (int i = 0; i < tags.size(); i++) lent.set(JAVA_SHORT, (long) i * TAG_BYTES, tags.get(i).shortValue());
+        if (fetch.command.post(tags.size() * TAG_BYTES)) {
+            delivered += tags.size();
+            return tags.size();
+        }
+        for (int tag : tags) {                                         // the completion queue is full: put them back, at the end
+            slots[tag].ownedByServer = false;
+            fifo.addLast(tag);
+        }
+        return Errno.ENOBUFS.result();
+    }
+
+    /** {@code __ublk_batch_prep_dispatch}: the bytes of a WRITE are copied here. False if the request must wait. */
+    private boolean start(Fetch fetch, int tag) {
+        Slot slot = slots[tag];
+        IoRequest request = slot.request();
+        if (request.hasData()) {
+            device.driver().poison().lift(slot.address);
+            if (request.operation == IoRequest.WRITE) {
+                try {
+                    MemorySegment memory = fetch.command.memory(slot.address, request.length());
+                    MemorySegment.copy(request.bytes(), request.from(), memory, JAVA_BYTE, 0, (int) request.length());
+                } catch (KernelException e) {                          // ublk_start_io: nothing was copied, so later again
+                    device.requeue(this, request);
+                    return false;
+                }
+            }
+        }
+        slot.ownedByServer = true;
+        return true;
+    }
+
+    // ------------------------------------------------------------------------------------------- from the server
+
+    /** {@code ublk_check_batch_cmd}. */
+    private MemorySegment elements(Command command) {
+        MemorySegment payload = command.payload();
+        int count = Short.toUnsignedInt(ublk_batch_io.nr_elem(payload));
+        if (count > slots.length) throw new KernelException("ublk_check_batch_cmd", Errno.E2BIG);
+        boolean valid = ublk_batch_io.flags(payload) == COPY && Byte.toUnsignedInt(ublk_batch_io.elem_bytes(payload)) == COPY_ELEMENT_BYTES;
+        if (!valid) throw new KernelException("ublk_check_batch_cmd", Errno.EINVAL);
+        return command.memory(command.address(), (long) count * COPY_ELEMENT_BYTES);
+    }
+
+    private static int tagOf(MemorySegment elements, long at) {
+        return Short.toUnsignedInt(elements.get(JAVA_SHORT, at + ublk_elem_header.tag$offset()));
+    }
+
+    private static long addressOf(MemorySegment elements, long at) {
+        return elements.get(JAVA_LONG, at + HEADER_BYTES);
+    }
+
+    /** {@code ublk_handle_batch_prep_cmd}: all or none. */
+    int prepare(Command command) {
+        MemorySegment elements = elements(command);
+        List<Integer> done = new ArrayList<>();
+        for (long at = 0; at < elements.byteSize(); at += COPY_ELEMENT_BYTES) {
+            int tag = tagOf(elements, at);
+            Errno refusal = device.isReady() ? Errno.EBUSY : prepare(tag, addressOf(elements, at));
+            if (refusal != null) {
+                for (int undone : done) slots[undone].prepared = false;
+                return refusal.result();
+            }
+            done.add(tag);
+        }
+        ready += done.size();
+        device.checkReady();
+        return 0;
+    }
+
+    /** {@code ublk_batch_prep_io}. */
+    private @Nullable Errno prepare(int tag, long address) {
+        if (tag >= slots.length || address == 0 || slots[tag].prepared) return Errno.EINVAL;
+        slots[tag].prepared = true;
+        slots[tag].address = address;
+        return null;
+    }
+
+    boolean isReady() {
+        return ready == slots.length;
+    }
+
+    /** {@code ublk_handle_batch_commit_cmd}: in order, until one is refused. Bytes accepted, or what is wrong with the first. */
+    int commit(Command command) {
+        MemorySegment elements = elements(command);
+        for (long at = 0; at < elements.byteSize(); at += COPY_ELEMENT_BYTES) {
+            Errno refusal = commit(command, tagOf(elements, at), elements.get(JAVA_INT, at + ublk_elem_header.result$offset()),
+                    addressOf(elements, at));
+            if (refusal != null) return at == 0 ? refusal.result() : (int) at;
+        }
+        return (int) elements.byteSize();
+    }
+
+    /** {@code ublk_batch_commit_io}. */
+    private @Nullable Errno commit(Command command, int tag, int result, long address) {
+        if (tag >= slots.length) return Errno.EINVAL;
+        Slot slot = slots[tag];
+        if (!slot.ownedByServer) {
+            device.driver().breaches().add("tag %d of queue %d of device %d was committed, but the server does not have it"
+                    .formatted(tag, id, device.id()));
+            return Errno.EBUSY;
+        }
+        if (address == 0) return Errno.EINVAL;
+        long before = slot.address;
+        slot.ownedByServer = false;
+        slot.address = address;
+        answered++;
+        complete(command, slot.request(), result, before, address);
+        return null;
+    }
+
+    /** {@code __ublk_complete_rq}. */
+    private void complete(Command command, IoRequest request, int result, long before, long address) {
+        if (!request.hasData() || result < 0) {
+            poison(command, request, before, address);
+            device.end(this, request, Math.min(result, 0));
+            return;
+        }
+        int done = checked(request, result);
+        if (request.operation == IoRequest.READ) {
+            try {                                                      // ublk_unmap_io
+                MemorySegment memory = command.memory(address, done);
+                MemorySegment.copy(memory, JAVA_BYTE, 0, request.bytes(), request.from(), done);
+            } catch (KernelException e) {
+                done = 0;
+            }
+        }
+        poison(command, request, before, address);
+        if (done == 0 && (request.operation == IoRequest.READ || ++request.partsOfNothing >= PATIENCE)) {
+            if (request.operation == IoRequest.WRITE) device.driver().breaches().add(request + " of " + this + " was answered with 0 bytes again and again: "
+                    + "the driver would send it for ever");
+            device.end(this, request, Errno.EIO.result());
+        } else if (request.advance(done)) {
+            device.requeue(this, request);
+        } else {
+            device.end(this, request, 0);
+        }
+    }
+
+    private int checked(IoRequest request, int result) {
+        if (result <= request.length()) return result;
+        device.driver().breaches().add(request + " of " + this + " was answered with " + result + " bytes");
+        return (int) request.length();
+    }
+
+    /** Only if the tag keeps its memory: a server that withdraws it may have reason to leave it to somebody. */
+    private void poison(Command command, IoRequest request, long before, long address) {
+        if (!request.hasData() || before != address) return;
+        try {
+            device.driver().poison().put(command.memory(address, request.length()), request + " of " + this);
+        } catch (KernelException e) {
+            // The server has freed it: nobody will find anything there.
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------- the end
+
+    /** {@code ublk_batch_cancel_queue}: ends what is parked. A fetch that is active at this moment is missed. */
+    void abortFetches() {
+        forceAbort = true;
+        Fetch missed = active;
+        if (missed == null && device.driver().chance().once(8)) missed = parked.peekFirst();
+        for (Fetch fetch : new ArrayList<>(parked)) {
+            if (fetch != missed) end(fetch, ublk_cmd_h.UBLK_IO_RES_ABORT());
+        }
+    }
+
+    /** {@code ublk_batch_cancel_fn}: the ring of a fetch closes. */
+    private void cancel(Fetch fetch) {
+        if (fetch.ended) return;
+        device.startCancel();
+        end(fetch, ublk_cmd_h.UBLK_IO_RES_ABORT());
+    }
+
+    void startCancel() {
+        canceling = true;
+    }
+
+    /** {@code ublk_abort_queue}: the server is gone, so what it held and what it never saw has failed. */
+    void abortRequests() {
+        List<IoRequest> lost = new ArrayList<>();
+        for (Slot slot : slots) if (slot.ownedByServer) lost.add(slot.request());
+        for (Integer tag : fifo) lost.add(slots[tag].request());
+        fifo.clear();
+        for (IoRequest request : lost) {
+            slots[request.tag].ownedByServer = false;
+            device.end(this, request, Errno.EIO.result());
+        }
+    }
+
+    /** {@code ublk_queue_reinit}. */
+    void reset() {
+        ready = 0;
+        for (Slot slot : slots) slot.prepared = false;
+    }
+
+    @Override
+    public String toString() {
+        return "queue " + id + " of device " + device.id();
+    }
+}

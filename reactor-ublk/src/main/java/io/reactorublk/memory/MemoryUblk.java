@@ -1,0 +1,197 @@
+package io.reactorublk.memory;
+
+import io.reactorublk.UblkDevice;
+import io.reactorublk.UblkServer;
+import io.reactorublk.uring.memory.MemoryKernel;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import org.jspecify.annotations.Nullable;
+import reactor.core.publisher.Mono;
+
+/**
+ * A kernel in memory with the ublk driver loaded: serve devices on its {@link #kernel()}, use them as {@link MemoryDisk}s.
+ * Nothing moves but inside {@link #settle}, {@link #advanceTime} and {@link #get}, on the thread that calls them, so a test
+ * is over in milliseconds and runs twice the same way.
+ *
+ * <p>It watches what no kernel can: the memory of an answered request is filled with a pattern, and who writes it is found
+ * out before the next request gets it. Such a breach of the rules is thrown by the method that lets it happen or finds it.
+ */
+public final class MemoryUblk implements AutoCloseable {
+
+    private static final Duration PATIENCE = Duration.ofMinutes(1);
+    /** Small, because the memory of each tag is: 64 KiB. */
+    private static final int QUEUE_MAX_IO_BYTES = 64 << 10;
+    private static final long QUEUE_DEVICE_BYTES = 1L << 30;
+
+    private final MemoryKernel kernel;
+    private final MemoryUblkDriver driver;
+
+    private MemoryUblk(MemoryKernel kernel, Chance chance) {
+        this.kernel = kernel;
+        driver = new MemoryUblkDriver(kernel, chance);
+    }
+
+    /** A kernel in which everything happens in order and as soon as it can. */
+    public static MemoryUblk create() {
+        return new MemoryUblk(MemoryKernel.create(), new Chance());
+    }
+
+    /** A kernel in which a seed decides what can happen in more than one way: order, splits, delays, queues, tags. */
+    public static MemoryUblk create(long seed) {
+        return new MemoryUblk(MemoryKernel.create(seed), new Chance(seed));
+    }
+
+    /** As a machine with so many CPUs, which bound the queues of a device; 4 by default. */
+    public MemoryUblk cpus(int count) {
+        driver.cpus(count);
+        return this;
+    }
+
+    /** Devices that start are not read by the kernel itself, which looks for partitions on their first page. */
+    public MemoryUblk withoutPartitionScan() {
+        driver.scansPartitions(false);
+        return this;
+    }
+
+    /** Where to serve: {@link UblkServer#kernel}. */
+    public MemoryKernel kernel() {
+        return kernel;
+    }
+
+    /** The application's side of a device. */
+    public MemoryDisk disk(UblkDevice device) {
+        return disk(device.id());
+    }
+
+    private MemoryDisk disk(int id) {
+        return new MemoryDisk(driver, driver.device(id));
+    }
+
+    /** A queue alone, of a device of 1 GiB without a target: for {@code StepVerifier.create(queue, n)}. */
+    public MemoryQueue queue(int depth) {
+        return queue(UblkServer.create().size(QUEUE_DEVICE_BYTES).queueDepth(depth).maxIoBytes(QUEUE_MAX_IO_BYTES));
+    }
+
+    /** The queue of such a device, which is started here. One queue, no partition scan. */
+    public MemoryQueue queue(UblkServer server) {
+        MemoryQueue.Source source = new MemoryQueue.Source();
+        boolean scans = driver.scansPartitions();
+        driver.scansPartitions(false);
+        try {
+            UblkDevice device = java.util.Objects.requireNonNull(get(server.kernel(kernel).queues(1).serve(source).start()));
+            return new MemoryQueue(source, device, disk(device));
+        } finally {
+            driver.scansPartitions(scans);
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------- time
+
+    /**
+     * Lets everything happen that can happen now. Does not move the clock.
+     *
+     * @throws AssertionError if a server broke a rule meanwhile
+     */
+    public void settle() {
+        kernel.settle();
+        driver.breaches().report();
+    }
+
+    /**
+     * Lets one thing happen of all that can happen now; false if there is none.
+     *
+     * @throws AssertionError if a server broke a rule meanwhile
+     */
+    public boolean step() {
+        boolean moved = kernel.step();
+        driver.breaches().report();
+        return moved;
+    }
+
+    /**
+     * Moves the clock from deadline to deadline, and settles at each.
+     *
+     * @throws AssertionError if a server broke a rule meanwhile
+     */
+    public void advanceTime(Duration time) {
+        kernel.advanceTime(time);
+        driver.breaches().report();
+    }
+
+    /**
+     * Subscribes, settles, and moves the clock by up to a minute until there is an outcome.
+     *
+     * @return the value, or null if it completes empty
+     * @throws AssertionError if it hangs
+     */
+    public <T> @Nullable T get(Mono<T> mono) {
+        CompletableFuture<@Nullable T> outcome = mono.toFuture();
+        settle();
+        for (Duration step = Duration.ofMillis(1); !outcome.isDone() && step.compareTo(PATIENCE) < 0; step = step.multipliedBy(2)) {
+            advanceTime(step);
+        }
+        if (!outcome.isDone()) throw new AssertionError("it hangs; there are " + driver.devices());
+        try {
+            return outcome.join();
+        } catch (CompletionException e) {
+            if (e.getCause() instanceof RuntimeException cause) throw cause;
+            if (e.getCause() instanceof Error cause) throw cause;
+            throw e;
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------- what must be so
+
+    /**
+     * Every request that left the kernel was answered, and none waits. That none was answered twice is watched all the time.
+     *
+     * @throws AssertionError if not, naming the queue
+     */
+    public void assertEveryRequestAnswered() {
+        settle();
+        List<String> open = new ArrayList<>();
+        for (DriverDevice device : driver.devices()) {
+            for (DriverQueue queue : device.queues()) {
+                if (queue.inFlight() > 0) open.add(queue.inFlight() + " requests of " + queue + " are not answered");
+                if (queue.waiting() > 0) open.add(queue.waiting() + " requests of " + queue + " wait in the kernel");
+            }
+        }
+        if (!open.isEmpty()) throw new AssertionError(String.join("; ", open));
+    }
+
+    /**
+     * No device is left of those that were started, and so no character device is open and nothing of it mapped.
+     *
+     * @throws AssertionError if one is, saying what holds it
+     */
+    public void assertNothingIsLeft() {
+        settle();
+        if (!driver.devices().isEmpty()) throw new AssertionError("left: " + driver.devices());
+    }
+
+    /** What devices take of this kernel: compare it before and after. */
+    public String footprint() {
+        settle();
+        return driver.devices().toString();
+    }
+
+    /** Every rule that was broken so far, by whom: also those that were thrown already. */
+    public List<String> breaches() {
+        return driver.breaches().all();
+    }
+
+    /** Frees what this kernel itself needs. */
+    @Override
+    public void close() {
+        driver.others().dispose();
+        kernel.settle();
+    }
+
+    @Override
+    public String toString() {
+        return "MemoryUblk" + driver.devices();
+    }
+}

@@ -1,0 +1,123 @@
+package io.reactorublk.memory;
+
+import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.EventLoop;
+import io.reactorublk.uring.KernelException;
+import io.reactorublk.uring.RingConfig;
+import io.reactorublk.uring.memory.CharacterDevice;
+import io.reactorublk.uring.memory.MemoryKernel;
+import java.time.Duration;
+import java.util.Collection;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/** The driver of {@code ublk_drv.c} in memory, its batch half: all devices of one kernel, and who controls them. */
+final class MemoryUblkDriver implements CharacterDevice {
+
+    private static final String CONTROL = "/dev/ublk-control";
+
+    private final MemoryKernel kernel;
+    private final Chance chance;
+    private final Breaches breaches = new Breaches();
+    private final Poison poison = new Poison(breaches);
+    private final KernelMutex controlMutex = new KernelMutex();
+    private final TreeMap<Integer, DriverDevice> devices = new TreeMap<>();
+    /** Workers of the kernel, and applications: whatever is no part of a server has its turns here. */
+    private final EventLoop others;
+    private int cpus = 4;
+    private boolean scansPartitions = true;
+
+    MemoryUblkDriver(MemoryKernel kernel, Chance chance) {
+        this.kernel = kernel;
+        this.chance = chance;
+        others = EventLoop.start(kernel, "applications", new RingConfig(8, 16, false));
+        kernel.device(CONTROL, this);
+    }
+
+    Chance chance() {
+        return chance;
+    }
+
+    Breaches breaches() {
+        return breaches;
+    }
+
+    Poison poison() {
+        return poison;
+    }
+
+    KernelMutex controlMutex() {
+        return controlMutex;
+    }
+
+    int cpus() {
+        return cpus;
+    }
+
+    void cpus(int count) {
+        cpus = count;
+    }
+
+    boolean scansPartitions() {
+        return scansPartitions;
+    }
+
+    void scansPartitions(boolean scans) {
+        scansPartitions = scans;
+    }
+
+    /** Runs something in its own time, never inside of what asks for it. */
+    void worker(Runnable work) {
+        others.schedule(work);
+    }
+
+    void workerAfter(Duration delay, Runnable work) {
+        others.schedule(work, delay.toNanos(), TimeUnit.NANOSECONDS);
+    }
+
+    EventLoop others() {
+        return others;
+    }
+
+    @Override
+    public OpenFile open(MemoryKernel opened) {
+        return new ControlFile(this);
+    }
+
+    // ------------------------------------------------------------------------------------------- devices
+
+    /** {@code ublk_alloc_dev_number}: this one, or the lowest that is free. */
+    DriverDevice add(int wantedId, int queues, int depth, int maxIoBytes, long flags) {
+        int id = Math.max(wantedId, 0);
+        if (wantedId < 0) while (devices.containsKey(id)) id++;
+        if (devices.containsKey(id)) throw new KernelException("ublk_alloc_dev_number", Errno.EEXIST);
+        DriverDevice device = new DriverDevice(this, id, queues, depth, maxIoBytes, flags);
+        devices.put(id, device);
+        kernel.device("/dev/ublkc" + id, device);
+        return device;
+    }
+
+    /**
+     * The device with this number.
+     *
+     * @throws KernelException ENODEV if there is none
+     */
+    DriverDevice device(int id) {
+        DriverDevice device = devices.get(id);
+        if (device == null) throw new KernelException("ublk device " + id, Errno.ENODEV);
+        return device;
+    }
+
+    @Nullable DriverDevice deviceIfThere(int id) {
+        return devices.get(id);
+    }
+
+    Collection<DriverDevice> devices() {
+        return devices.values();
+    }
+
+    void forget(DriverDevice device) {
+        devices.remove(device.id(), device);
+    }
+}
