@@ -25,11 +25,18 @@ abstract class DemandContract extends DeviceContract {
         assertAllRead(reads);
     }
 
+    private void answerUntilAllAreRead(List<CompletableFuture<byte[]>> reads) {
+        fixture.await(() -> {
+            held.answerLastFirst();
+            return reads.stream().allMatch(CompletableFuture::isDone);
+        });
+    }
+
     @Test
     void nothingThatWaitedInTheKernelIsLost() {
         Disk disk = disk(queue -> queue.answer(16, held::hold));
         List<CompletableFuture<byte[]>> reads = startReads(disk, 96);
-        while (!reads.stream().allMatch(CompletableFuture::isDone)) held.answerLastFirst();
+        answerUntilAllAreRead(reads);
         for (int i = 0; i < reads.size(); i++) {
             assertThat(fixture.get(reads.get(i))).isEqualTo(filled(BLOCK, HeldRequests.numberOf(place(i))));
         }
@@ -40,7 +47,7 @@ abstract class DemandContract extends DeviceContract {
     void aDemandOf1LetsOneRequestOutAtATime() {
         Disk disk = disk(queue -> queue.answer(1, held::hold));
         List<CompletableFuture<byte[]>> reads = startReads(disk, 12);
-        while (!reads.stream().allMatch(CompletableFuture::isDone)) held.answerLastFirst();
+        answerUntilAllAreRead(reads);
         assertAllRead(reads);
         assertThat(held.most()).isEqualTo(1);
     }

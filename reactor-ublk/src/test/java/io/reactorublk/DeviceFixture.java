@@ -1,6 +1,7 @@
 package io.reactorublk;
 
 import io.reactorublk.uring.Kernel;
+import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.BooleanSupplier;
 import reactor.core.publisher.Mono;
@@ -22,6 +23,9 @@ interface DeviceFixture extends AutoCloseable {
 
     /** Gives everything that could still move its chance to do so: before saying that something has not happened. */
     void settle();
+
+    /** Lets so much time pass. */
+    void elapse(Duration time);
 
     /** The value of a Mono, or null if it completes empty; throws its error. */
     <T> T get(Mono<T> mono);

@@ -49,8 +49,13 @@ final class LinuxDevices implements DeviceFixture {
     /** A while, for what must not happen: too short a while lets a wrong program pass, never a right one fail. */
     @Override
     public void settle() {
+        elapse(Duration.ofMillis(100));
+    }
+
+    @Override
+    public void elapse(Duration time) {
         try {
-            Thread.sleep(100);
+            Thread.sleep(time);
         } catch (InterruptedException e) {
             throw new AssertionError(e);
         }

@@ -143,9 +143,9 @@ abstract class StartContract extends DeviceContract {
 
     @ParameterizedTest
     @ValueSource(ints = {0, 1, 5, 20, 50, 100, 200, 400})
-    void aStartThatIsCancelledLeavesNothing(int millis) throws InterruptedException {
+    void aStartThatIsCancelledLeavesNothing(int millis) {
         Disposable start = small().start().subscribe(UblkDevice::dispose);
-        Thread.sleep(millis);
+        fixture.elapse(Duration.ofMillis(millis));
         start.dispose();
         assertNothingIsLeft();
     }
