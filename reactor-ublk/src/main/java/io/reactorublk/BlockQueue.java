@@ -73,7 +73,9 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
      */
     public final Flux<Completion> answer(int concurrency,
             Function<? super BlockRequest, ? extends Mono<Completion>> handler) {
-        return flatMap(request -> guarded(handler, request), concurrency, 1);
+        // Hidden: flatMap replaces what answers at once late, many at a time, and until then the others would be fewer.
+        boolean bounded = concurrency != Integer.MAX_VALUE;
+        return flatMap(request -> bounded ? guarded(handler, request).hide() : guarded(handler, request), concurrency, 1);
     }
 
     private static Mono<Completion> guarded(
