@@ -72,7 +72,6 @@ final class Demo {
     private void copyWithAFailure(ServedMirror mirror, Path device, Path mountPoint, FileTree tree)
             throws IOException, InterruptedException {
         line.phase("mkfs.ext4");
-        loadExt4();
         Tool.run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", device.toString());
         mount(device, mountPoint);
         line.phase("copying");
@@ -90,15 +89,6 @@ final class Demo {
         Tool.run("sync", "-f", mountPoint.toString());
         check(mirror.set().live() == everyoneBut(VICTIM), "replica %d should have left, and no other: live are %s".formatted(
                 VICTIM, MirrorSet.names(mirror.set().live())));
-    }
-
-    /** The kernel does so by itself, but not where modprobe is in a place of its own. */
-    private static void loadExt4() throws InterruptedException {
-        try {
-            Tool.run("modprobe", "ext4");
-        } catch (Tool.FailedException e) {
-            LOG.debug("mount will tell", e);
-        }
     }
 
     private int everyoneBut(int member) {
