@@ -1,5 +1,6 @@
 package io.reactorublk.target;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.reactorublk.UblkDevice;
@@ -26,7 +27,7 @@ public class RamTargetTest {
         UblkServer server = UblkServer.create().kernel(ublk.kernel()).size(BYTES).serve(target);
 
         StepVerifier.create(server.start().map(ublk::disk)
-                        .flatMap(disk -> disk.write(4096, "hello".getBytes()).then(disk.read(4096, 5))))
+                        .flatMap(disk -> disk.write(4096, "hello".getBytes(UTF_8)).then(disk.read(4096, 5))))
                 .then(ublk::settle)                     // turn every loop until nothing moves
                 .assertNext(bytes -> assertThat(bytes).asString().isEqualTo("hello"))
                 .verifyComplete();
