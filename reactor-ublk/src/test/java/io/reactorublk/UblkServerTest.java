@@ -47,8 +47,15 @@ class UblkServerTest {
                         s -> s.blockSize(4096).physicalBlockSize(512)),
                 refused("0 queues: from 1 to 4096 are possible, and no more than CPUs", s -> s.queues(0)),
                 refused("4097 queues: from 1 to 4096 are possible, and no more than CPUs", s -> s.queues(4097)),
-                refused("a queue depth of 0: from 1 to 4096 is possible", s -> s.queueDepth(0)),
-                refused("a queue depth of 4097: from 1 to 4096 is possible", s -> s.queueDepth(4097)),
+                refused("a queue depth of 0: from 2 to 4096 is possible; "
+                        + "for one request at a time serve with answer(1, handler)",
+                        s -> s.queueDepth(0)),
+                refused("a queue depth of 1: from 2 to 4096 is possible; "
+                        + "for one request at a time serve with answer(1, handler)",
+                        s -> s.queueDepth(1)),
+                refused("a queue depth of 4097: from 2 to 4096 is possible; "
+                        + "for one request at a time serve with answer(1, handler)",
+                        s -> s.queueDepth(4097)),
                 refused("requests of up to 0 bytes: whole pages (4096 bytes) up to 33554432 are possible",
                         s -> s.maxIoBytes(0)),
                 refused("requests of up to 5000 bytes: whole pages (4096 bytes) up to 33554432 are possible",
@@ -86,7 +93,7 @@ class UblkServerTest {
                 s -> s.physicalBlockSize(512),
                 s -> s.physicalBlockSize(1 << 28),
                 s -> s.queues(1).queues(4096),
-                s -> s.queueDepth(1).queueDepth(4096),
+                s -> s.queueDepth(2).queueDepth(4096),
                 s -> s.maxIoBytes(4096).maxIoBytes(32 << 20),
                 s -> s.maxDiscardBytes(0).maxWriteZeroesBytes(0),
                 s -> s.maxDiscardBytes(0xffff_ffffL * 512),
