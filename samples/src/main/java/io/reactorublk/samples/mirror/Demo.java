@@ -77,10 +77,14 @@ final class Demo {
         line.phase("copying");
         line.say("copying %d files, %s, from %s".formatted(tree.files().size(), Bytes.mib(tree.bytes()), tree.root()));
         long breakAt = tree.bytes() / 3;
+        AtomicBoolean writingBack = new AtomicBoolean();
         AtomicBoolean broken = new AtomicBoolean();
         tree.copyTo(mountPoint, copied -> {
-            boolean underLoad = (copied >= breakAt && traffic.inFlight() > 0) || copied > 2 * breakAt;
-            if (!underLoad || !broken.compareAndSet(false, true)) return;
+            if (copied < breakAt || broken.get()) return;
+            // By itself the kernel writes when it likes, and there might be no load just now.
+            if (writingBack.compareAndSet(false, true)) Tool.start("sync", "-f", mountPoint.toString());
+            if (traffic.inFlight() == 0 && copied < 2 * breakAt) return;
+            broken.set(true);
             faults.fail(VICTIM, Errno.EIO, 0);
             line.say("replica %d breaks: all its I/O fails with EIO from now on; tags in flight: %d".formatted(
                     VICTIM, traffic.inFlight()));

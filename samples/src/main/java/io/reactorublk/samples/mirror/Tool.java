@@ -28,12 +28,7 @@ final class Tool {
      * @throws InterruptedException if this program is to end; the other has been ended then
      */
     static String run(String... command) throws InterruptedException {
-        Process process;
-        try {
-            process = new ProcessBuilder(command).redirectErrorStream(true).redirectInput(NOTHING).start();
-        } catch (IOException e) {
-            throw new FailedException("cannot run " + command[0] + ": " + e.getMessage());
-        }
+        Process process = start(command);
         try {
             String output = new String(process.getInputStream().readAllBytes(), Charset.defaultCharset());
             int status = process.waitFor();
@@ -43,6 +38,19 @@ final class Tool {
             throw new UncheckedIOException(e);
         } finally {
             process.destroy();
+        }
+    }
+
+    /**
+     * Starts it.
+     *
+     * @throws FailedException if it cannot be started
+     */
+    static Process start(String... command) {
+        try {
+            return new ProcessBuilder(command).redirectErrorStream(true).redirectInput(NOTHING).start();
+        } catch (IOException e) {
+            throw new FailedException("cannot run " + command[0] + ": " + e.getMessage());
         }
     }
 }
