@@ -6,10 +6,14 @@ import io.reactorublk.uring.abi.io_uring_h;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
-/** {@code IORING_OP_URING_CMD}: what it means, the driver knows. Only the end of the ring cancels it. */
+/**
+ * {@code IORING_OP_URING_CMD}: what it means, the driver knows. The end of the ring cancels it; a request to cancel reaches
+ * only what a worker does, whose wait it interrupts.
+ */
 final class DriverCommand extends Operation implements CharacterDevice.Command {
 
     private @Nullable Runnable cancelled;
+    private boolean isWorkers;
 
     DriverCommand(MemoryRing ring, Entry entry) {
         super(ring, entry);
@@ -22,6 +26,13 @@ final class DriverCommand extends Operation implements CharacterDevice.Command {
             throw new KernelException("uring_cmd", Errno.EINVAL);
         }
         device.command(this);
+    }
+
+    /** {@code io_wq_cancel_cb}: a signal for the worker. A command parked in the driver is out of reach. */
+    @Override
+    boolean cancel() {
+        if (isWorkers && !hasEnded() && cancelled != null) cancelled.run();
+        return isWorkers && hasEnded();
     }
 
     /** A driver that asked to be told gives it up; of another, the ring waits for the answer, and the file stays open. */
@@ -92,6 +103,7 @@ final class DriverCommand extends Operation implements CharacterDevice.Command {
 
     @Override
     public void later(Runnable work) {
+        isWorkers = true;
         ring.kernel().agenda().soon(work);
     }
 
