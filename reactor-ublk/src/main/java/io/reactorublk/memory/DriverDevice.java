@@ -176,6 +176,7 @@ final class DriverDevice implements CharacterDevice {
 
     /** {@code ublk_remove}: takes the character device away; the number is free when the last reference is gone. */
     void remove(@Nullable Runnable then) {
+        if (!deleted) driver.unplug(this);
         deleted = true;
         if (then != null) whenFreed.add(then);
         checkFreed();

@@ -62,7 +62,7 @@ public final class MemoryQueue {
         private final AtomicBoolean subscribed = new AtomicBoolean();
         private @Nullable BlockQueue queue;
         private @Nullable Subscription subscription;
-        private @Nullable CoreSubscriber<? super BlockRequest> subscriber;
+        private volatile @Nullable CoreSubscriber<? super BlockRequest> subscriber;
 
         BlockQueue queue() {
             return Objects.requireNonNull(queue);
@@ -95,27 +95,31 @@ public final class MemoryQueue {
             Objects.requireNonNull(subscription).request(n);
         }
 
-        /** The target ends with its queue. */
+        /** The target ends with its queue. Who cancels is forgotten (Reactive Streams 3.13). */
         @Override
         public void cancel() {
+            subscriber = null;
             Objects.requireNonNull(subscription).cancel();
             answers.tryEmitComplete();
         }
 
         @Override
         public void onNext(BlockRequest request) {
-            Objects.requireNonNull(subscriber).onNext(request);        // who asked for it has subscribed
+            CoreSubscriber<? super BlockRequest> actual = subscriber;
+            if (actual != null) actual.onNext(request);                // else the queue answers, which was cancelled
         }
 
         @Override
         public void onError(Throwable e) {
-            if (subscriber != null) subscriber.onError(e);
+            CoreSubscriber<? super BlockRequest> actual = subscriber;
+            if (actual != null) actual.onError(e);
             answers.tryEmitComplete();
         }
 
         @Override
         public void onComplete() {
-            if (subscriber != null) subscriber.onComplete();
+            CoreSubscriber<? super BlockRequest> actual = subscriber;
+            if (actual != null) actual.onComplete();
             answers.tryEmitComplete();
         }
     }

@@ -143,6 +143,14 @@ public final class MemoryUblk implements AutoCloseable {
         }
     }
 
+    /**
+     * The server's process dies between two steps, as by {@code SIGKILL}: its loops turn no more, what it had not answered
+     * fails, its disks go. Applications live on. What is served on this kernel afterwards is the next process.
+     */
+    public void kill() {
+        driver.kill();
+    }
+
     // ------------------------------------------------------------------------------------------- what must be so
 
     /**
@@ -175,7 +183,7 @@ public final class MemoryUblk implements AutoCloseable {
     /** What devices take of this kernel: compare it before and after. */
     public String footprint() {
         settle();
-        return driver.devices().toString();
+        return driver.devices() + ", descriptors: " + kernel.openDescriptors();
     }
 
     /** Every rule that was broken so far, by whom: also those that were thrown already. */
@@ -186,7 +194,7 @@ public final class MemoryUblk implements AutoCloseable {
     /** Frees what this kernel itself needs. */
     @Override
     public void close() {
-        driver.others().dispose();
+        driver.close();
         kernel.settle();
     }
 

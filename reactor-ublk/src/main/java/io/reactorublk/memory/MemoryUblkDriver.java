@@ -8,8 +8,9 @@ import io.reactorublk.uring.memory.CharacterDevice;
 import io.reactorublk.uring.memory.MemoryKernel;
 import java.time.Duration;
 import java.util.Collection;
+import java.util.Queue;
 import java.util.TreeMap;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import org.jspecify.annotations.Nullable;
 
 /** The driver of {@code ublk_drv.c} in memory, its batch half: all devices of one kernel, and who controls them. */
@@ -24,15 +25,21 @@ final class MemoryUblkDriver implements CharacterDevice {
     private final KernelMutex controlMutex = new KernelMutex();
     private final TreeMap<Integer, DriverDevice> devices = new TreeMap<>();
     /** Workers of the kernel, and applications: whatever is no part of a server has its turns here. */
-    private final EventLoop others;
+    private EventLoop others;
+    private final Queue<Runnable> work = new ConcurrentLinkedQueue<>();
+    private volatile boolean dying;
     private int cpus = 4;
     private boolean scansPartitions = true;
 
     MemoryUblkDriver(MemoryKernel kernel, Chance chance) {
         this.kernel = kernel;
         this.chance = chance;
-        others = EventLoop.start(kernel, "applications", new RingConfig(8, 16, false));
+        others = startOthers();
         kernel.device(CONTROL, this);
+    }
+
+    private EventLoop startOthers() {
+        return EventLoop.start(kernel, "applications", new RingConfig(8, 16, false));
     }
 
     Chance chance() {
@@ -67,17 +74,34 @@ final class MemoryUblkDriver implements CharacterDevice {
         scansPartitions = scans;
     }
 
-    /** Runs something in its own time, never inside of what asks for it. */
-    void worker(Runnable work) {
-        others.schedule(work);
+    /** Runs something in its own time, never inside of what asks for it. Any thread. */
+    void worker(Runnable task) {
+        work.add(task);
+        if (!dying) others.schedule(this::runNext);
     }
 
-    void workerAfter(Duration delay, Runnable work) {
-        others.schedule(work, delay.toNanos(), TimeUnit.NANOSECONDS);
+    private void runNext() {
+        Runnable next = work.poll();
+        if (next != null) next.run();
     }
 
-    EventLoop others() {
-        return others;
+    void workerAfter(Duration delay, Runnable task) {
+        kernel.after(delay, () -> worker(task));
+    }
+
+    /** The server dies with its process; what the kernel and applications were about to do they do. */
+    void kill() {
+        dying = true;
+        kernel.kill();
+        others = startOthers();
+        dying = false;
+        for (int i = work.size(); i > 0; i--) others.schedule(this::runNext);
+    }
+
+    /** What workers and applications had still to do is left undone. */
+    void close() {
+        dying = true;
+        others.dispose();
     }
 
     @Override
@@ -115,6 +139,11 @@ final class MemoryUblkDriver implements CharacterDevice {
 
     Collection<DriverDevice> devices() {
         return devices.values();
+    }
+
+    /** {@code cdev_device_del}. */
+    void unplug(DriverDevice device) {
+        kernel.remove("/dev/ublkc" + device.id());
     }
 
     void forget(DriverDevice device) {
