@@ -149,7 +149,7 @@ abstract class DemandContract extends DeviceContract {
         AtomicInteger answered = new AtomicInteger();
         Disk disk = disk(queue -> queue.doOnNext(request -> arrived.incrementAndGet())
                 .limitRate(8)
-                .flatMap(held::hold, 4, 1)
+                .flatMap(request -> held.hold(request).hide(), 4, 1)
                 .doOnNext(completion -> answered.incrementAndGet()));
         List<CompletableFuture<byte[]>> reads = startReads(disk, 64);
         fixture.await(() -> held.size() == 4);

@@ -18,6 +18,9 @@ interface DeviceFixture extends AutoCloseable {
     /** The application's side of a device. */
     Disk open(UblkDevice device);
 
+    /** Whether loops have threads, and a clock that others know: not in memory, where the test's own thread turns them all. */
+    boolean hasThreads();
+
     /** Waits until this is so, and fails if it never is. */
     void await(BooleanSupplier condition);
 

@@ -36,6 +36,11 @@ final class LinuxDevices implements DeviceFixture {
     }
 
     @Override
+    public boolean hasThreads() {
+        return true;
+    }
+
+    @Override
     public Disk open(UblkDevice device) {
         return new LinuxDisk(device.path());
     }

@@ -3,6 +3,7 @@ package io.reactorublk;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowable;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.KernelException;
@@ -103,6 +104,7 @@ abstract class StartContract extends DeviceContract {
 
     @Test
     void serveIsCalledOnTheLoopOfEachQueue() {
+        assumeTrue(fixture.hasThreads());
         List<String> threads = new java.util.concurrent.CopyOnWriteArrayList<>();
         UblkDevice device = start(server(queue -> {
             threads.add(Thread.currentThread().getName() + " " + queue.loop().inLoop());
@@ -113,6 +115,7 @@ abstract class StartContract extends DeviceContract {
 
     @Test
     void aTargetThatBlocksItsLoopIsStopped() {
+        assumeTrue(fixture.hasThreads());
         AtomicReference<Throwable> thrown = new AtomicReference<>();
         Disk disk = disk(queue -> queue.answer(request -> {
             if (isQuiet(request)) thrown.set(catchThrowable(() -> Mono.delay(Duration.ofMillis(1)).block()));
@@ -167,6 +170,7 @@ abstract class StartContract extends DeviceContract {
 
     @Test
     void aStartWithADeadlineThatPassesLeavesNothing() {
+        assumeTrue(fixture.hasThreads());
         BlockTarget late = queue -> Flux.from(queue.answer(request -> Mono.just(request.complete())))
                 .delaySubscription(Duration.ofSeconds(1), queue.loop());
         assertThatThrownBy(() -> fixture.get(server(late).start().timeout(Duration.ofMillis(500))))

@@ -1,0 +1,107 @@
+package io.reactorublk;
+
+import io.reactorublk.memory.MemoryUblk;
+import io.reactorublk.uring.Kernel;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.function.BooleanSupplier;
+import reactor.core.publisher.Mono;
+
+/** A kernel in memory and its disks. */
+final class MemoryDevices implements DeviceFixture {
+
+    private static final long LIMIT_NANOS = Duration.ofSeconds(20).toNanos();
+    /** For other threads to do their part: a test may use some, and their time is not ours. */
+    private static final int PAUSES = 4;
+    private static final Duration LONGEST_STEP = Duration.ofSeconds(1);
+
+    private final MemoryUblk ublk;
+
+    MemoryDevices(MemoryUblk ublk) {
+        this.ublk = ublk;
+    }
+
+    @Override
+    public Kernel kernel() {
+        return ublk.kernel();
+    }
+
+    @Override
+    public boolean hasThreads() {
+        return false;
+    }
+
+    @Override
+    public Disk open(UblkDevice device) {
+        return new OpenMemoryDisk(ublk.disk(device));
+    }
+
+    /** Moves the clock only if nothing else helps. */
+    @Override
+    public void await(BooleanSupplier condition) {
+        long start = System.nanoTime();
+        Duration step = Duration.ofMillis(1);
+        while (!isSoon(condition)) {
+            if (System.nanoTime() - start > LIMIT_NANOS) throw new IllegalStateException("it never is so; there is " + ublk);
+            ublk.advanceTime(step);
+            if (step.compareTo(LONGEST_STEP) < 0) step = step.multipliedBy(2);
+        }
+    }
+
+    private boolean isSoon(BooleanSupplier condition) {
+        for (int pause = 0; pause < PAUSES; pause++) {
+            ublk.settle();
+            if (condition.getAsBoolean()) return true;
+            pause();
+        }
+        return false;
+    }
+
+    @Override
+    public void settle() {
+        for (int pause = 0; pause < PAUSES; pause++) {
+            ublk.settle();
+            pause();
+        }
+    }
+
+    @Override
+    public void elapse(Duration time) {
+        ublk.advanceTime(time);
+    }
+
+    private static void pause() {
+        try {
+            Thread.sleep(1);
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    @Override
+    public <T> T get(Mono<T> mono) {
+        return get(mono.toFuture());
+    }
+
+    @Override
+    public <T> T get(CompletableFuture<T> operation) {
+        await(operation::isDone);
+        try {
+            return operation.join();
+        } catch (CompletionException e) {
+            if (e.getCause() instanceof RuntimeException cause) throw cause;
+            throw e;
+        }
+    }
+
+    @Override
+    public String footprint() {
+        return ublk.footprint();
+    }
+
+    @Override
+    public void close() {
+        ublk.close();
+    }
+}
