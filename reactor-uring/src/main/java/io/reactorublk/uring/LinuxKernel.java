@@ -78,9 +78,18 @@ final class LinuxKernel implements Kernel {
             case EPERM -> "Is kernel.io_uring_disabled set, or a container's seccomp profile in the way?";
             case ENOSYS -> "This kernel has no io_uring";
             case ENOMEM -> "Is RLIMIT_MEMLOCK or the memory of this cgroup used up?";
-            case EMFILE -> "This process has too many open files; raise `ulimit -n`";
-            default -> "";
+            default -> tooManyFiles(errno);
         });
+    }
+
+    private static String tooManyFiles(Errno errno) {
+        return errno == Errno.EMFILE ? "This process has too many open files; raise `ulimit -n`" : "";
+    }
+
+    private static int checkDescriptor(String call, int result) {
+        if (result >= 0) return result;
+        Errno errno = Errno.of(result);
+        throw new KernelException(call, errno, tooManyFiles(errno));
     }
 
     @Override
@@ -100,7 +109,7 @@ final class LinuxKernel implements Kernel {
             MemorySegment name = arena.allocateFrom(path);
             MemorySegment state = CALL_STATE_OF_THREAD.get();
             int fd = (int) OPEN.invokeExact(state, name, flags | linux_h.O_CLOEXEC(), mode);
-            return KernelException.check("open " + path, resultOf(fd, state));
+            return checkDescriptor("open " + path, resultOf(fd, state));
         } catch (Throwable e) {
             throw rethrow(e);
         }
@@ -159,7 +168,7 @@ final class LinuxKernel implements Kernel {
         try {
             MemorySegment state = CALL_STATE_OF_THREAD.get();
             int fd = (int) EVENTFD.invokeExact(state, 0, linux_h.EFD_CLOEXEC());
-            return KernelException.check("eventfd", resultOf(fd, state));
+            return checkDescriptor("eventfd", resultOf(fd, state));
         } catch (Throwable e) {
             throw rethrow(e);
         }
