@@ -200,6 +200,11 @@ final class DriverDevice implements CharacterDevice {
         whenFreed.clear();
     }
 
+    /** The process that had it mapped is gone, and all it had mapped. */
+    void unmap() {
+        for (DriverQueue queue : queues) queue.unmap();
+    }
+
     boolean isMapped() {
         return queues.stream().anyMatch(DriverQueue::isMapped);
     }

@@ -145,6 +145,10 @@ final class DriverQueue {
         mappings.add(descriptors);
     }
 
+    void unmap() {
+        mappings.clear();
+    }
+
     boolean isMapped() {
         return mappings.stream().anyMatch(mapping -> mapping.scope().isAlive());
     }

@@ -93,6 +93,7 @@ final class MemoryUblkDriver implements CharacterDevice {
     void kill() {
         dying = true;
         kernel.kill();
+        for (DriverDevice device : devices.values()) device.unmap();
         others = startOthers();
         dying = false;
         for (int i = work.size(); i > 0; i--) others.schedule(this::runNext);
