@@ -2,6 +2,7 @@ package io.reactorublk;
 
 import io.reactorublk.memory.MemoryDisk;
 import io.reactorublk.memory.MemoryUblk;
+import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.KernelException;
 import io.reactorublk.uring.RingConfig;
@@ -27,12 +28,11 @@ final class Simulation {
     private static final Duration TIME_LIMIT = Duration.ofMinutes(1);
     private static final int BLOCKS = 64;
     private static final int MAX_IO_BYTES = 4096;
-    private static final int MOST_BLOCKS = 20;                         // so that some are split
 
     private final SplittableRandom dice;
     private final MemoryUblk ublk;
     private final MemoryKernel kernel;
-    private final ModelDisk model = new ModelDisk(BLOCKS);
+    private final SimulationApplications applications = new SimulationApplications(this, BLOCKS);
     private final byte[] content = new byte[BLOCKS * ModelDisk.BLOCK];
     private final Map<String, Integer> events;
     private final List<String> trace;
@@ -46,8 +46,6 @@ final class Simulation {
     private boolean served;
     private boolean startFailed;
     private boolean gone;
-    private int outstanding;
-    private long lastValue;
     private int depth;
     private int steps;
     private AssertionError failure;
@@ -84,9 +82,9 @@ final class Simulation {
             }
         }
         served = false;
-        model.serverGone();
+        applications.serverGone();
         targets.clear();
-        settled("end of all I/O", () -> outstanding == 0);
+        settled("end of all I/O", () -> applications.outstanding() == 0);
         if (!footprint.equals(footprint())) fail("left: " + footprint() + "; before: " + footprint);
         elsewhere.disposeGracefully().subscribe();
         ublk.settle();
@@ -120,6 +118,10 @@ final class Simulation {
         Disposable starting = server.start().subscribe(started -> device = started, e -> startFailed = true);
         boolean unwanted = once(8);
         for (int i = unwanted ? pick(120) : 0; i > 0 && device == null && move(); i--) check();
+        if (unwanted && device == null && once(2)) {
+            kill();
+            return;
+        }
         if (unwanted && device == null) {
             starting.dispose();
             happened("start cancelled");
@@ -141,8 +143,8 @@ final class Simulation {
             if (i == lost) {
                 mayFail();
                 targets.get(pick(targets.size())).breakIt();
-            } else if (outstanding < most && once(3)) {
-                submit();
+            } else if (applications.outstanding() < most && once(3)) {
+                applications.submit(disk);
             } else if (once(8)) {
                 targets.get(pick(targets.size())).act();
             } else if (faulty && once(100)) {
@@ -155,92 +157,48 @@ final class Simulation {
             check();
         }
         boolean stops = !once(6);
-        if (quiesces && stops) moved("end of what was asked for", () -> outstanding == 0);
+        if (quiesces && stops) moved("end of what was asked for", () -> applications.outstanding() == 0);
         return stops;
     }
 
     private void stop() {
-        happened("stopped with " + (outstanding == 0 ? "nothing" : "something") + " outstanding");
+        happened("stopped with " + (applications.outstanding() == 0 ? "nothing" : "something") + " outstanding");
         mayFail();
         device.disposeLater().subscribe();
         boolean goesOn = once(2);
         boolean acts = once(2);
         int more = pick(20);
+        int death = once(5) ? pick(150) : 0;
+        for (int i = 0; i < death && !gone; i++) {
+            move();
+            check();
+        }
+        if (death > 0 && !gone) {
+            kill();
+            return;
+        }
         settled("stop", () -> {
-            if (more > 0 && goesOn && outstanding < 4 && once(10)) submit();
+            if (more > 0 && goesOn && applications.outstanding() < 4 && once(10)) applications.submit(disk);
+            if (faulty && once(300)) targets.get(pick(targets.size())).breakIt();
+            if (faulty && once(100)) targets.get(pick(targets.size())).answerAgain();
             if (acts && once(3)) targets.get(pick(targets.size())).act();
             return gone;
         });
     }
 
     private void kill() {
-        happened("killed");
+        happened(device == null ? "killed while it started" : device.isDisposed() ? "killed while it stopped" : "killed");
         mayFail();
         ublk.kill();
         served = false;
         elsewhere = EventLoop.start(kernel, "elsewhere", new RingConfig(8, 16, false));
-        settled("end of I/O after a kill", () -> outstanding == 0);
+        settled("end of I/O after a kill", () -> applications.outstanding() == 0);
         EventLoop loop = EventLoop.start(kernel, "next process", new RingConfig(16, 32, true));
         ControlDevice control = new ControlDevice(loop, TIME_LIMIT);
-        ublk.get(control.delete(device.id()));
+        ublk.get(control.delete(0).onErrorResume(e -> e instanceof KernelException none && none.errno() == Errno.ENODEV, e -> Mono.empty()));
         control.close();
         loop.disposeGracefully().subscribe();
         ublk.settle();
-    }
-
-    // ------------------------------------------------------------------------------------------- applications
-
-    private void submit() {
-        int first = pick(BLOCKS);
-        int count = 1 + pick(Math.min(MOST_BLOCKS, BLOCKS - first));
-        long offset = (long) first * ModelDisk.BLOCK;
-        int length = count * ModelDisk.BLOCK;
-        switch (pick(10)) {
-            case 0 -> ends("flush", disk.flush(), model.reads(first));
-            case 1 -> ends("discard", disk.discard(offset, length), model.writes(first, count, ModelDisk.ZERO));
-            case 2 -> ends("zeroes", disk.writeZeroes(offset, length), model.writes(first, count, ModelDisk.ZERO));
-            case 3, 4, 5 -> {
-                ModelDisk.Pending read = model.reads(first);
-                ends("read of " + count + " at " + first, disk.read(offset, length).doOnNext(bytes -> read(read, bytes, length)), read);
-            }
-            default -> {
-                long value = ++lastValue;
-                ends("write of " + count + " at " + first + " as " + value, disk.write(offset, ModelDisk.bytes(count, value)),
-                        model.writes(first, count, value));
-            }
-        }
-    }
-
-    private void read(ModelDisk.Pending read, byte[] bytes, int length) {
-        if (bytes.length != length) fail("read " + bytes.length + " bytes of " + length);
-        try {
-            model.read(read, bytes);
-        } catch (AssertionError e) {
-            fail(e.getMessage());
-        }
-    }
-
-    private void ends(String what, Mono<?> operation, ModelDisk.Pending pending) {
-        outstanding++;
-        boolean[] ended = {false};
-        log(() -> what);
-        operation.subscribe(value -> {}, e -> {
-            log(() -> what + " failed: " + e);
-            model.failed(pending);
-            ended(what, ended);
-            if (!mayFail) fail(what + " failed for no reason: " + e);
-            if (!(e instanceof KernelException)) fail(what + " failed: " + e);
-        }, () -> {
-            log(() -> what + " done");
-            model.written(pending);
-            ended(what, ended);
-        });
-    }
-
-    private void ended(String what, boolean[] ended) {
-        if (ended[0]) fail(what + " ended twice");
-        ended[0] = true;
-        outstanding--;
     }
 
     // ------------------------------------------------------------------------------------------- time
@@ -261,7 +219,7 @@ final class Simulation {
             idle = move() ? 0 : idle + 1;
             check();
             if (idle > 1000 || i > STEP_LIMIT || kernel.nanoTime() - start > TIME_LIMIT.toNanos()) {
-                fail("no " + what + "; " + outstanding + " operations outstanding, " + ublk);
+                fail("no " + what + "; " + applications.outstanding() + " operations outstanding, " + ublk);
                 check();
             }
         }
@@ -300,6 +258,10 @@ final class Simulation {
 
     void mayFail() {
         mayFail = true;
+    }
+
+    boolean operationsMayFail() {
+        return mayFail;
     }
 
     boolean isServed() {

@@ -148,11 +148,15 @@ final class SimulationTarget {
         if (simulation.once(2)) {
             answer.run();
         } else {
-            try {
-                queue.loop().execute(answer);
-            } catch (RejectedExecutionException e) {
-                simulation.happened("answered a loop that was gone");
-            }
+            onLoop(answer);
+        }
+    }
+
+    private void onLoop(Runnable task) {
+        try {
+            queue.loop().execute(task);
+        } catch (RejectedExecutionException e) {
+            simulation.happened("came to a loop that was gone");
         }
     }
 
@@ -186,7 +190,7 @@ final class SimulationTarget {
             case 2 -> subscription.cancel();
             case 3 -> throwsNext = true;
             case 4 -> subscription.request(0);
-            default -> queue.loop().execute(subscription::cancel);
+            default -> onLoop(subscription::cancel);
         }
     }
 

@@ -76,7 +76,8 @@ class SimulationTest {
     void everySeedKeepsTheRules() {
         LongStream.range(0, FIXED).forEach(seed -> run(seed, false));
         System.out.println(FIXED + " seeds: " + events);
-        assertThat(events).as("what the seeds are there for").containsKeys("starved", "rebuilt", "killed", "start cancelled",
+        assertThat(events).as("what the seeds are there for").containsKeys("starved", "rebuilt", "killed", "killed while it started",
+                "killed while it stopped", "start cancelled",
                 "answered twice", "a lost request was served", "stopped with something outstanding",
                 "stopped with nothing outstanding").containsKeys(numbered("fault ", 7)).containsKeys(numbered("broken in way ", 6));
     }
