@@ -50,7 +50,8 @@ final class ControlDevice {
             fd = loop.kernel().open(PATH, linux_h.O_RDWR(), 0);
         } catch (KernelException e) {
             throw new KernelException("open " + PATH, e.errno(), switch (e.errno()) {
-                case ENOENT, ENODEV, ENXIO -> "This kernel has no ublk driver loaded; try `modprobe ublk_drv` (Linux 7.0 or later)";
+                case ENOENT, ENODEV, ENXIO ->
+                        "This kernel has no ublk driver loaded; try `modprobe ublk_drv` (Linux 7.0 or later)";
                 case EACCES, EPERM -> "Creating ublk devices needs root (CAP_SYS_ADMIN)";
                 default -> "";
             });
@@ -103,7 +104,8 @@ final class ControlDevice {
     /** DEL_DEV. Waits in the kernel until the last reference is gone, so that the number is free when it completes. */
     Mono<Void> delete(int id) {
         return run(new Command<Void>("UBLK_U_CMD_DEL_DEV", ublk_cmd_h.UBLK_U_CMD_DEL_DEV(), id)
-                .hint(errno -> errno == Errno.ETIMEDOUT ? "Somebody still holds /dev/ublkc" + id + " or /dev/ublkb" + id : ""), deadline);
+                .hint(errno -> errno == Errno.ETIMEDOUT
+                        ? "Somebody still holds /dev/ublkc" + id + " or /dev/ublkb" + id : ""), deadline);
     }
 
     private <T> Mono<T> run(Command<T> command, Duration deadline) {

@@ -220,12 +220,12 @@ final class DeviceLifecycle {
         });
     }
 
-    /** Waits until the number is free, but not for long for applications that have a stopped device open: they need nothing of ours. */
+    /** Waits until the number is free, but not for long for those who have a stopped device open: they need nothing of ours. */
     private Mono<Void> deleteDevice() {
         Mono<Void> delete = control().delete(info.id());
         if (!stopped) return delete.doOnError(e -> stuck = true);
-        return delete.timeout(APPLICATIONS_PATIENCE, Mono.fromRunnable(() ->
-                LOG.warn("{} is gone, but applications still have it open; its number is free when they close it", this)), controlLoop);
+        return delete.timeout(APPLICATIONS_PATIENCE, Mono.fromRunnable(() -> LOG.warn(
+                "{} is gone, but applications still have it open; its number is free when they close it", this)), controlLoop);
     }
 
     private Mono<Void> setParameters() {
@@ -320,8 +320,8 @@ final class DeviceLifecycle {
                         declareIoFlusher();
                         fetch = new FetchBuffer(loop().ring(), queueMemory.fetchSlots(), depth);
                         BatchCommands commands = new BatchCommands(loop().ring(), charDevice, id);
-                        queue = new UblkQueue(info.id(), id, config.sizeBytes, config.blockSize, loop(), queueMemory, commands, fetch,
-                                config.listener);
+                        queue = new UblkQueue(info.id(), id, config.sizeBytes, config.blockSize, loop(), queueMemory, commands,
+                                fetch, config.listener);
                     })
                     .subscribeOn(loop())
                     .then(Mono.defer(() -> queue().prepare()))

@@ -175,7 +175,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
         if (timed) deliveredNanos[tag] = loop.kernel().nanoTime();
         try {
             actual.onNext(request);
-        } catch (Throwable e) {                                        // against the rules of Reactive Streams, so nobody recovers
+        } catch (Throwable e) {                                        // against the rules, so no operator recovers from it
             target.lost(e);
         }
     }
@@ -250,7 +250,8 @@ final class UblkQueue extends BlockQueue implements Subscription {
     @Override
     public void request(long n) {
         if (n <= 0) {
-            if (!loop.isDisposed()) loop.execute(() -> refuse(new IllegalArgumentException("demand of " + n + ": at least 1 (Reactive Streams 3.9)")));
+            if (loop.isDisposed()) return;
+            loop.execute(() -> refuse(new IllegalArgumentException("demand of " + n + ": at least 1 (Reactive Streams 3.9)")));
             return;
         }
         Operators.addCap(DEMAND, this, n);
