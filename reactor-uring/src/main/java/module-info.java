@@ -4,7 +4,6 @@ module io.reactorublk.uring {
     requires transitive reactor.core;
     requires transitive org.reactivestreams;
     requires static transitive org.jspecify;
-    requires org.slf4j;
 
     exports io.reactorublk.uring;
     exports io.reactorublk.uring.memory;

@@ -32,7 +32,6 @@ public final class Sqe {
 
     private static final long OPCODE = io_uring_sqe.opcode$offset();
     private static final long FLAGS = io_uring_sqe.flags$offset();
-    private static final long IOPRIO = io_uring_sqe.ioprio$offset();
     private static final long FD = io_uring_sqe.fd$offset();
     private static final long OFF = io_uring_sqe.off$offset();
     private static final long CMD_OP = io_uring_sqe.cmd_op$offset();
@@ -196,12 +195,6 @@ public final class Sqe {
 
     private Sqe flag(int flag) {
         entries.set(JAVA_BYTE, at + FLAGS, (byte) (entries.get(JAVA_BYTE, at + FLAGS) | flag));
-        return this;
-    }
-
-    /** {@code IORING_*} bits that some operations keep in the priority field. */
-    public Sqe ioprio(int bits) {
-        entries.set(JAVA_SHORT, at + IOPRIO, (short) bits);
         return this;
     }
 

@@ -65,7 +65,7 @@ abstract class RingContract extends RingHarness {
 
     @Test
     void anEntryIsNotColouredByTheOneBeforeIt() {
-        for (int i = 0; i < 8; i++) stage("before").nop().ioprio(0).fixedFile().hardLink();
+        for (int i = 0; i < 8; i++) stage("before").nop().fixedFile().hardLink();
         stage("end of chain").nop();
         awaitAll();
         done.clear();
