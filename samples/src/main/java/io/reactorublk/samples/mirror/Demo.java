@@ -84,7 +84,7 @@ final class Demo {
             // By itself the kernel writes when it likes, and there might be no load just now.
             if (writingBack.compareAndSet(false, true)) Tool.start("sync", "-f", mountPoint.toString());
             if (traffic.inFlight() == 0 && copied < 2 * breakAt) return;
-            broken.set(true);
+            if (!broken.compareAndSet(false, true)) return;            // files are copied by several threads
             faults.fail(VICTIM, Errno.EIO, 0);
             line.say("replica %d breaks: all its I/O fails with EIO from now on; tags in flight: %d".formatted(
                     VICTIM, traffic.inFlight()));
