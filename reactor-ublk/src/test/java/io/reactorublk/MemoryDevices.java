@@ -5,11 +5,34 @@ import io.reactorublk.uring.Kernel;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 
 /** A kernel in memory and its disks. */
 final class MemoryDevices implements DeviceFixture {
+
+    /** What decides what happens next: nothing but order, or a seed. */
+    record Chance(@Nullable Long seed) {
+
+        /** Order, some seeds that are always the same, and a new one each time; {@code -Dseed=} replays one. */
+        static Stream<Chance> all() {
+            Long one = Long.getLong("seed");
+            if (one != null) return Stream.of(new Chance(one));
+            return Stream.of(null, 1L, 2L, 3L, ThreadLocalRandom.current().nextLong()).map(Chance::new);
+        }
+
+        MemoryDevices devices() {
+            return new MemoryDevices(seed == null ? MemoryUblk.create() : MemoryUblk.create(seed));
+        }
+
+        @Override
+        public String toString() {
+            return seed == null ? "in order" : "-Dseed=" + seed;
+        }
+    }
 
     private static final long LIMIT_NANOS = Duration.ofSeconds(20).toNanos();
     /** For other threads to do their part: a test may use some, and their time is not ours. */
