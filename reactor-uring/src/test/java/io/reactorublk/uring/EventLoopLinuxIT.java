@@ -70,6 +70,21 @@ class EventLoopLinuxIT {
             assertThat(thread.get().isAlive()).isFalse();
         }
 
+        @Test
+        void aLoopWhoseTurnTheKernelRefusesTellsWhoeverWaitsForItsEnd() throws InterruptedException {
+            KernelSpy refusing = new KernelSpy(world.kernel());
+            EventLoop dying = EventLoop.start(refusing.kernel(), "dying", RingConfig.DEFAULT);
+            AtomicReference<Thread> thread = new AtomicReference<>();
+            world.get(Mono.fromRunnable(() -> thread.set(Thread.currentThread())).subscribeOn(dying));
+            refusing.refuse("ioUringEnter", Errno.EBADF);
+            try (LogCapture log = LogCapture.of(EventLoop.class)) {
+                assertThatThrownBy(() -> world.get(dying.disposeGracefully())).isInstanceOf(KernelException.class);
+                thread.get().join(60_000);
+                assertThat(thread.get().isAlive()).isFalse();
+                assertThat(log.thrown()).singleElement().asString().contains("EBADF");
+            }
+        }
+
         /** Its number would be somebody else's file the next moment. */
         @Test
         void theDescriptorThatSomebodyIsAboutToWakeTheLoopByStaysOpen() throws InterruptedException {
