@@ -38,7 +38,7 @@ class HouseTest {
     private static final String MEMORY = HOUSE + ".memory";
     private static final String TARGETS = HOUSE + ".target";
 
-    private static final Set<String> API = Set.of("BlockQueue", "BlockRequest", "BlockTarget", "Completion", "Operation",
+    private static final Set<String> API = Set.of("BlockQueue", "BlockRequest", "BlockTarget", "Completion", "Feature", "Operation",
             "QueueListener", "UblkDevice", "UblkServer");
     private static final Set<String> TARGET_API = Set.of("Fault", "FileTarget", "Filters", "NullTarget", "RamTarget");
 
