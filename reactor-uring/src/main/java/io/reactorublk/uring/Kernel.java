@@ -3,6 +3,7 @@ package io.reactorublk.uring;
 import io.reactorublk.uring.abi.linux_h;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * The one door to the operating system: the dozen system calls we make, each named after its man page, and who gives an
@@ -53,6 +54,12 @@ public interface Kernel {
 
     /** {@code close(2)}. */
     void close(int fd);
+
+    /**
+     * {@code readdir(3)} from the start of a directory to its end: the names in it, in no order, without itself and its parent.
+     * For directories that answer at once, as those of {@code /sys} and {@code /dev} do.
+     */
+    List<String> list(String directory);
 
     /**
      * {@code mmap(2)}. The mapping ends with the arena, by {@code munmap(2)}.

@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.reactorublk.uring.abi.linux_h;
+import java.io.File;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -12,6 +13,7 @@ import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
+import java.util.List;
 
 /**
  * Linux, through {@code java.lang.foreign}: no C of ours, no liburing. The only class that calls restricted methods.
@@ -123,6 +125,14 @@ final class LinuxKernel implements Kernel {
         } catch (Throwable e) {
             throw rethrow(e);
         }
+    }
+
+    /** By the JDK, which knows {@code struct dirent}; a directory it cannot read is as good as none. */
+    @Override
+    public List<String> list(String directory) {
+        String[] names = new File(directory).list();
+        if (names == null) throw new KernelException("list " + directory, Errno.ENOENT);
+        return List.of(names);
     }
 
     @Override

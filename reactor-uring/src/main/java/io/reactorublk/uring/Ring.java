@@ -293,6 +293,19 @@ public final class Ring implements AutoCloseable {
         return completions.overflow();
     }
 
+    /**
+     * How many of the kernel's workers may wait at a time for what the thread of this ring has asked for;
+     * {@code IORING_REGISTER_IOWQ_MAX_WORKERS}. By default four for each CPU, so that as many operations that hang would keep
+     * the next one from being begun.
+     */
+    public void maxWorkers(int count) {
+        try (Arena temporary = Arena.ofShared()) {
+            MemorySegment limits = kernel.allocate(2 * Integer.BYTES, temporary);
+            limits.set(JAVA_INT, 0, count);                            // bounded; of the others 0 changes nothing
+            register(io_uring_h.IORING_REGISTER_IOWQ_MAX_WORKERS(), limits, 2);
+        }
+    }
+
     /** Registers a table of {@code count} files, all empty. {@code IORING_REGISTER_FILES2}, sparse. */
     public void registerFiles(int count) {
         registerSparse(io_uring_h.IORING_REGISTER_FILES2(), count);

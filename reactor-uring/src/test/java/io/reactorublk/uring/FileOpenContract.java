@@ -160,4 +160,17 @@ abstract class FileOpenContract extends FileHarness {
         assertThat(world.descriptors()).isEqualTo(descriptors);
         assertThat(spy.memoryStillMapped()).isEqualTo(mapped);
     }
+
+    @Test
+    void aDirectoryNamesItsFiles() {
+        Path file = world.file(bytes("abc"));
+        assertThat(kernel().list(file.getParent().toString())).contains(file.getFileName().toString()).doesNotContain(".", "..");
+    }
+
+    @Test
+    void aFileIsNoDirectoryToBeListed() {
+        assertThatThrownBy(() -> kernel().list(world.file(bytes("abc")).toString())).isInstanceOf(KernelException.class);
+        assertThatThrownBy(() -> kernel().list(world.freshPath().toString())).isInstanceOf(KernelException.class)
+                .hasMessageContaining("ENOENT");
+    }
 }

@@ -132,4 +132,11 @@ abstract class RegistrationContract extends RingHarness {
         awaitAll();
         assertThat(result("write")).isEqualTo(EFAULT);
     }
+
+    /** That more of them work at a time a device shows, in the tests of the floor above. */
+    @Test
+    void aRingMayHaveMoreWorkers() {
+        ring.maxWorkers(64);
+        assertThatThrownBy(() -> ring.register(255, MemorySegment.NULL, 0)).isInstanceOf(KernelException.class);
+    }
 }

@@ -4,6 +4,8 @@ import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.KernelException;
 import io.reactorublk.uring.abi.linux_h;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -57,6 +59,17 @@ final class FileSystem {
                 yield new OpenDirectory(flags);
             }
         };
+    }
+
+    /** {@code readdir(3)}. */
+    List<String> list(String anyPath) {
+        String path = absolute(anyPath);
+        if (!(nodes.get(path) instanceof Node.Directory)) throw new KernelException("list " + path, Errno.ENOENT);
+        List<String> names = new ArrayList<>();
+        for (String other : nodes.keySet()) {
+            if (path.equals(parent(other))) names.add(other.substring(other.lastIndexOf('/') + 1));
+        }
+        return names;
     }
 
     /** That a path is no longer than a path may be, and leads through directories. */

@@ -406,6 +406,11 @@ public final class MemoryKernel implements Kernel {
     }
 
     @Override
+    public synchronized List<String> list(String directory) {
+        return files.list(directory);
+    }
+
+    @Override
     public synchronized MemorySegment mmap(int fd, long offset, long length, int protection, int flags, Arena arena) {
         return fd < 0 ? addresses.map(length, arena) : descriptors.get(fd).map(offset, length, arena);
     }

@@ -39,7 +39,8 @@ final class Registration {
         else if (opcode == io_uring_h.IORING_REGISTER_PBUF_RING()) registerGroup();
         else if (opcode == io_uring_h.IORING_UNREGISTER_PBUF_RING()) unregisterGroup();
         else if (opcode == io_uring_h.IORING_REGISTER_PBUF_STATUS()) groupStatus();
-        else throw refused(Errno.EINVAL);
+        else if (opcode != io_uring_h.IORING_REGISTER_IOWQ_MAX_WORKERS()) throw refused(Errno.EINVAL);
+        // Of workers there is no end here.
     }
 
     private void probe() {
