@@ -7,28 +7,27 @@ import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.IoBuffer;
 import io.reactorublk.uring.Kernel;
 import io.reactorublk.uring.KernelException;
+import io.reactorublk.uring.RingConfig;
 import io.reactorublk.uring.UringFile;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.channels.FileChannel;
-import java.nio.channels.OverlappingFileLockException;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 
 /**
- * An assembled set in use: its files, locked; a loop on which their headers are written; and what queues need to serve it.
- * Opened and closed by a thread that may block.
+ * An assembled set in use: a loop on which its headers are written, and what queues need to serve it. The files must be
+ * {@linkplain ReplicaLocks locked}, and stay so until it is closed.
  */
-public final class OpenSet implements AutoCloseable {
+public final class OpenSet {
 
     private static final Logger LOG = LoggerFactory.getLogger(OpenSet.class);
 
@@ -38,50 +37,81 @@ public final class OpenSet implements AutoCloseable {
     private final Assembly assembly;
     private final boolean direct;
     private final Faults faults;
-    private final EventLoop loop;
-    private final Arena arena = Arena.ofShared();
-    private final Deque<Runnable> undo = new ArrayDeque<>();
+    private final Held held;
     private final MirrorSet set;
 
     /**
-     * Opens an assembled set: locks its files, makes them equal if they may differ, and marks them open.
+     * Opens an assembled set: makes its files equal if they may differ, and marks them open. Signals on the set's loop; an
+     * error when everything has been given back.
      *
      * @param direct whether the data goes past the page cache
      * @param faults what is to go wrong
-     * @throws MirrorException if the files are in use
      */
-    static OpenSet open(Assembly assembly, Duration limit, boolean direct, Faults faults) {
-        return new OpenSet(assembly, limit, direct, faults);
+    static Mono<OpenSet> open(Kernel kernel, Assembly assembly, Duration limit, boolean direct, Faults faults) {
+        return Mono.usingWhen(
+                Mono.fromSupplier(() -> new Held(EventLoop.start(kernel, "mirror-set", RingConfig.DEFAULT))),
+                held -> {
+                    declareIoFlusher(held.loop);
+                    return equalize(assembly, held)
+                            .then(stores(assembly, held, faults))
+                            .map(stores -> new MirrorSet(assembly.header(), stores, held.loop, limit))
+                            .flatMap(set -> marked(set, assembly).thenReturn(new OpenSet(assembly, direct, faults, held, set)));
+                },
+                held -> Mono.empty(),
+                (held, e) -> held.release(),
+                Held::release);
     }
 
-    private OpenSet(Assembly assembly, Duration limit, boolean direct, Faults faults) {
+    private OpenSet(Assembly assembly, boolean direct, Faults faults, Held held, MirrorSet set) {
         this.assembly = assembly;
         this.direct = direct;
         this.faults = faults;
-        loop = EventLoop.start("mirror-set");
-        undo.push(arena::close);
-        undo.push(() -> loop.disposeGracefully().block());
-        try {
-            declareIoFlusher();
-            for (ReplicaFile file : assembly.files()) if (file != null) lock(file.path());
-            if (assembly.wasOpen()) equalize();
-            set = new MirrorSet(assembly.header(), stores(), loop, limit);
-            int failed = assembly.header().live() & ~set.markOpen().blockOptional().orElse(0);
-            if (failed != 0) throw new MirrorException("the header of " + MirrorSet.names(failed) + " could not be written");
-        } catch (RuntimeException e) {
-            release();
-            throw e;
-        }
+        this.held = held;
+        this.set = set;
     }
 
     /** As on the loops of queues: a header that waits for memory would hold up the writes that could free it. */
-    private void declareIoFlusher() {
+    private static void declareIoFlusher(EventLoop loop) {
         loop.execute(() -> {
             try {
                 loop.kernel().prctl(PR_SET_IO_FLUSHER, 1);
             } catch (KernelException e) {
                 LOG.warn("{} runs without PR_SET_IO_FLUSHER, which needs CAP_SYS_RESOURCE ({})", loop.name(), e.getMessage());
             }
+        });
+    }
+
+    private static Mono<Void> equalize(Assembly assembly, Held held) {
+        if (!assembly.wasOpen()) return Mono.empty();
+        return Flux.fromStream(() -> assembly.files().stream().filter(Objects::nonNull))
+                .concatMap(file -> FileReplica.open(held.loop, file.path(), false)
+                        .doOnNext(replica -> held.until(replica.close())))    // not earlier: any close of a file drops its lock
+                .collectList()
+                .doOnNext(replicas -> LOG.info("the set was not closed: comparing its {} live replicas", replicas.size()))
+                .flatMap(replicas -> Equalizer.equalize(replicas, assembly.header().dataBytes(), held.loop.kernel()))
+                .doOnNext(copied -> LOG.info("the replicas are equal; {} KiB had to be copied", copied >> 10))
+                .then();
+    }
+
+    private static Mono<List<HeaderStore>> stores(Assembly assembly, Held held, Faults faults) {
+        return Flux.range(0, assembly.files().size())
+                .concatMap(member -> store(assembly.files().get(member), held)
+                        .map(store -> faults.between(member, store, held.loop)))
+                .collectList();
+    }
+
+    private static Mono<HeaderStore> store(@Nullable ReplicaFile file, Held held) {
+        if (file == null) return Mono.just(new Nowhere());
+        return UringFile.open(held.loop, file.path(), READ, WRITE)
+                .doOnNext(opened -> held.until(opened.close()))
+                .map(opened -> new InFile(opened, held.loop.kernel().allocate(ReplicaHeader.SLOT_BYTES, held.arena)));
+    }
+
+    private static Mono<Void> marked(MirrorSet set, Assembly assembly) {
+        return set.markOpen().flatMap(done -> {
+            int failed = assembly.header().live() & ~done;
+            if (failed == 0) return Mono.empty();
+            return Mono.error(new MirrorException("the header of " + MirrorSet.names(failed) + " could not be written"));
         });
     }
 
@@ -101,80 +131,48 @@ public final class OpenSet implements AutoCloseable {
         return FileReplica.open(queueLoop, file.path(), direct).map(replica -> faults.between(member, replica, queueLoop));
     }
 
-    /** Two programs that serve the same files would destroy them. Linux drops the lock with this process. */
-    private void lock(Path path) {
-        try {
-            FileChannel channel = FileChannel.open(path, READ, WRITE);
-            undo.push(() -> close(channel));
-            if (channel.tryLock() == null) throw new MirrorException(path + " is in use by another process");
-        } catch (OverlappingFileLockException e) {
-            throw new MirrorException(path + " is in use by this process already");
-        } catch (IOException e) {
-            throw new UncheckedIOException("locking " + path, e);
-        }
-    }
-
-    private static void close(FileChannel channel) {
-        try {
-            channel.close();
-        } catch (IOException e) {
-            LOG.warn("closing a replica", e);
-        }
-    }
-
-    private void equalize() {
-        List<Replica> replicas = new ArrayList<>();
-        for (ReplicaFile file : assembly.files()) {
-            if (file == null) continue;
-            Replica replica = FileReplica.open(loop, file.path(), false).blockOptional().orElseThrow();
-            undo.push(() -> replica.close().block());                  // not earlier: any close of a file drops its lock
-            replicas.add(replica);
-        }
-        LOG.info("the set was not closed: comparing its {} live replicas", replicas.size());
-        long copied = Equalizer.equalize(replicas, assembly.header().dataBytes(), Kernel.linux()).blockOptional().orElseThrow();
-        LOG.info("the replicas are equal; {} KiB had to be copied", copied >> 10);
-    }
-
-    private List<HeaderStore> stores() {
-        List<HeaderStore> stores = new ArrayList<>();
-        for (ReplicaFile file : assembly.files()) {
-            if (file == null) {
-                stores.add(new Nowhere());
-            } else {
-                UringFile opened = UringFile.open(loop, file.path(), READ, WRITE).blockOptional().orElseThrow();
-                undo.push(() -> opened.close().block());
-                HeaderStore store = new InFile(opened, loop.kernel().allocate(ReplicaHeader.SLOT_BYTES, arena));
-                stores.add(faults.between(file.header().member(), store, loop));
-            }
-        }
-        return stores;
-    }
-
     /**
      * Marks the set as closed, if it is, and gives everything back. The device must be gone: nobody uses the replicas.
      */
-    @Override
-    public void close() {
-        boolean interrupted = Thread.interrupted();                    // why we end; the end itself must not be interrupted
-        try {
-            if (set.close().blockOptional().orElse(false)) {
+    public Mono<Void> close() {
+        Mono<Void> mark = set.close().doOnNext(clean -> {
+            if (clean) {
                 LOG.info("the set is closed, {} live", Integer.bitCount(set.live()));
             } else {
                 LOG.warn("the set stays marked as open: the next assembly compares its replicas");
             }
-        } finally {
-            release();
-            if (interrupted) Thread.currentThread().interrupt();
-        }
+        }).then();
+        return Flux.concatDelayError(mark, held.release()).then();
     }
 
-    private void release() {
-        for (Runnable task = undo.poll(); task != null; task = undo.poll()) {
-            try {
-                task.run();
-            } catch (RuntimeException e) {
-                LOG.warn("closing the set", e);
-            }
+    /** Gives everything back, and leaves it marked as open. */
+    Mono<Void> abandon() {
+        return held.release();
+    }
+
+    /** What is to be given back in the end. On the loop, but for the loop itself. */
+    private static final class Held {
+
+        final EventLoop loop;
+        final Arena arena = Arena.ofShared();
+        private final Deque<Mono<Void>> closings = new ArrayDeque<>();
+
+        Held(EventLoop loop) {
+            this.loop = loop;
+        }
+
+        void until(Mono<Void> closing) {
+            closings.push(closing);
+        }
+
+        Mono<Void> release() {
+            return Flux.defer(() -> Flux.fromIterable(closings))
+                    .concatWithValues(loop.disposeGracefully())
+                    .concatMap(closing -> closing.onErrorResume(e -> {
+                        LOG.warn("closing the set", e);
+                        return Mono.empty();
+                    }))
+                    .then(Mono.fromRunnable(arena::close));
         }
     }
 
