@@ -32,17 +32,13 @@ record ReplicaFile(Path path, Object identity, long sizeBytes, ReplicaHeader hea
      */
     static ReplicaFile read(Path path) {
         BasicFileAttributes attributes = usable(path);
-        ByteBuffer slots = ByteBuffer.allocate(ReplicaHeader.SLOTS * ReplicaHeader.SLOT_BYTES);
         if (attributes.size() < ReplicaHeader.DATA_OFFSET) {
             throw new MirrorException("%s is too short for a replica: it has %d bytes, the header area alone has %d".formatted(
                     path, attributes.size(), ReplicaHeader.DATA_OFFSET));
         }
         ReplicaHeader header;
         try (FileChannel file = FileChannel.open(path, READ)) {
-            while (slots.hasRemaining() && file.read(slots, slots.position()) > 0) {
-                // until both are in
-            }
-            header = ReplicaHeader.newest(slots.flip());
+            header = headerIn(file);
         } catch (MirrorException e) {
             throw new MirrorException(path + " cannot be used as a replica: " + e.getMessage());
         } catch (IOException e) {
@@ -54,6 +50,15 @@ record ReplicaFile(Path path, Object identity, long sizeBytes, ReplicaHeader hea
                     + "it was cut off").formatted(path, attributes.size(), header.dataBytes(), needed));
         }
         return new ReplicaFile(path, identityOf(path, attributes), attributes.size(), header);
+    }
+
+    /** The newest header of an open file. */
+    static ReplicaHeader headerIn(FileChannel file) throws IOException {
+        ByteBuffer slots = ByteBuffer.allocate(ReplicaHeader.SLOTS * ReplicaHeader.SLOT_BYTES);
+        while (slots.hasRemaining() && file.read(slots, slots.position()) > 0) {
+            // until both are in
+        }
+        return ReplicaHeader.newest(slots.flip());
     }
 
     private static BasicFileAttributes usable(Path path) {

@@ -33,9 +33,9 @@ final class ReplicaLocks implements AutoCloseable {
     }
 
     /**
-     * Locks these files.
+     * Locks these files. They were looked at before; what changed since then is found out.
      *
-     * @throws MirrorException if one of them is in use
+     * @throws MirrorException if one of them is in use, or was meanwhile
      */
     static ReplicaLocks of(List<@Nullable ReplicaFile> files) {
         ReplicaLocks locks = new ReplicaLocks();
@@ -53,6 +53,9 @@ final class ReplicaLocks implements AutoCloseable {
             FileChannel channel = FileChannel.open(file.path(), READ, WRITE);
             channels.add(channel);
             if (channel.tryLock() == null) throw new MirrorException(file.path() + " is in use by another process");
+            if (!ReplicaFile.headerIn(channel).equals(file.header())) {
+                throw new MirrorException(file.path() + " was in use by another process a moment ago; try again");
+            }
         } catch (OverlappingFileLockException e) {
             throw new MirrorException(file.path() + " is in use by this process already");
         } catch (IOException e) {

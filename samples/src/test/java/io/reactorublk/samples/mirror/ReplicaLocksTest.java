@@ -2,7 +2,11 @@ package io.reactorublk.samples.mirror;
 
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -36,5 +40,16 @@ class ReplicaLocksTest {
             assertThatThrownBy(() -> ReplicaLocks.of(files)).hasMessageContaining("in use");
             ReplicaLocks.of(Arrays.asList(files.get(0), null)).close();
         }
+    }
+
+    @Test
+    void filesThatChangedAfterTheyWereLookedAtAreRefused() throws IOException {
+        ReplicaHeader next = java.util.Objects.requireNonNull(files.getFirst()).header().next(0b01, false);
+        ByteBuffer slot = ByteBuffer.allocate(ReplicaHeader.SLOT_BYTES);
+        next.encode(slot);
+        try (FileChannel other = FileChannel.open(folder.resolve("a"), StandardOpenOption.WRITE)) {
+            other.write(slot, next.slotOffset());
+        }
+        assertThatThrownBy(() -> ReplicaLocks.of(files)).isInstanceOf(MirrorException.class).hasMessageContaining("try again");
     }
 }
