@@ -6,17 +6,13 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
 import io.reactorublk.abi.ublk_cmd_h;
 import io.reactorublk.uring.Errno;
-import io.reactorublk.uring.EventLoop;
-import io.reactorublk.uring.IoBuffer;
 import io.reactorublk.uring.KernelException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 import java.util.concurrent.TimeoutException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
-import reactor.core.CoreSubscriber;
 
 /** The rules of a request and of its completion. */
 class BlockRequestTest {
@@ -170,60 +166,5 @@ class BlockRequestTest {
         assertThat(request.lose()).isTrue();
         assertThat(request.answer()).isFalse();
         assertThat(request.isLost()).isTrue();
-    }
-
-    /** Bytes that tell their tag. */
-    private static final class FakeQueue extends BlockQueue {
-
-        private final int blockSize;
-
-        FakeQueue(int blockSize) {
-            this.blockSize = blockSize;
-        }
-
-        @Override
-        public int id() {
-            return 0;
-        }
-
-        @Override
-        public int deviceId() {
-            return 0;
-        }
-
-        @Override
-        public int depth() {
-            return 16;
-        }
-
-        @Override
-        public int blockSize() {
-            return blockSize;
-        }
-
-        @Override
-        public long sizeBytes() {
-            return 1 << 20;
-        }
-
-        @Override
-        public EventLoop loop() {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        IoBuffer bytesOf(int tag, int length) {
-            return IoBuffer.of(Arena.ofAuto().allocate(length).fill((byte) tag));
-        }
-
-        @Override
-        public void subscribe(CoreSubscriber<? super BlockRequest> actual) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public String toString() {
-            return "a fake queue";
-        }
     }
 }
