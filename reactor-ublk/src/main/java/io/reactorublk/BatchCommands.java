@@ -24,7 +24,6 @@ final class BatchCommands {
     private static final int PREP = (int) ublk_cmd_h.UBLK_U_IO_PREP_IO_CMDS();
     private static final int FETCH = (int) ublk_cmd_h.UBLK_U_IO_FETCH_IO_CMDS();
     private static final int COMMIT = (int) ublk_cmd_h.UBLK_U_IO_COMMIT_IO_CMDS();
-    private static final int COPY = ublk_cmd_h.UBLK_BATCH_F_HAS_BUF_ADDR();
 
     private static final long PAYLOAD_BYTES = ublk_batch_io.layout().byteSize();
     private static final long QUEUE = ublk_batch_io.q_id$offset();
@@ -35,8 +34,10 @@ final class BatchCommands {
     private final Ring ring;
     private final int charDevice;
     private final int queueId;
+    private final int elementFlags;
 
-    BatchCommands(Ring ring, int charDevice, int queueId) {
+    BatchCommands(Ring ring, int charDevice, int queueId, DataMode mode) {
+        elementFlags = mode.batchFlags();
         this.ring = ring;
         this.charDevice = charDevice;
         this.queueId = queueId;
@@ -55,7 +56,7 @@ final class BatchCommands {
 
     private void elements(Sqe sqe, CommitBuffer buffer) {
         MemorySegment elements = buffer.remaining();
-        payload(sqe.commandMemory(elements), COPY, buffer.pending(), CommitBuffer.ELEMENT_BYTES);
+        payload(sqe.commandMemory(elements), elementFlags, buffer.pending(), buffer.elementBytes());
     }
 
     /** Asks for tags, again and again, into the memory lent to this group. Cannot be cancelled: it ends by its own rules. */

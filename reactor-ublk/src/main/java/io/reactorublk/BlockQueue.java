@@ -2,7 +2,6 @@ package io.reactorublk;
 
 import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.EventLoop;
-import io.reactorublk.uring.IoBuffer;
 import io.reactorublk.uring.KernelException;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeoutException;
@@ -50,8 +49,11 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
     /** The loop that delivers its requests, for I/O of the target's own and to come back to with {@code publishOn}. */
     public abstract EventLoop loop();
 
-    /** The bytes of the request with this tag. */
-    abstract IoBuffer bytesOf(int tag, int length);
+    /** Where the bytes of its requests are. */
+    abstract DataBuffers data();
+
+    /** A request of its own has its answer, and nobody uses its bytes any more. Any thread. */
+    abstract void answered(BlockRequest request);
 
     /**
      * Answers each request with what a handler makes of it. Everything is asked for; the tags bound what is in flight.
@@ -119,6 +121,17 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
         return new View(this, Flux.from(operators.apply(this)));
     }
 
+    /**
+     * This queue with each request held back until something has happened, while others overtake it, which the block layer
+     * allows. Demand passes unchanged.
+     *
+     * @param gate from a request to what it waits for, which must complete on the queue's {@link #loop}; the request is
+     *     answered with EIO if that fails
+     */
+    public final BlockQueue holdUntil(Function<? super BlockRequest, ? extends Mono<?>> gate) {
+        return via(requests -> new HoldUntil(requests, gate));
+    }
+
     /** A queue with other requests. */
     private static final class View extends BlockQueue {
 
@@ -161,8 +174,13 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
         }
 
         @Override
-        IoBuffer bytesOf(int tag, int length) {
-            return queue.bytesOf(tag, length);
+        DataBuffers data() {
+            return queue.data();
+        }
+
+        @Override
+        void answered(BlockRequest request) {
+            queue.answered(request);
         }
 
         @Override

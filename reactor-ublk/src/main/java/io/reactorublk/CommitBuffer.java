@@ -13,34 +13,41 @@ import java.lang.foreign.MemorySegment;
  * Results waiting for the next commit. A queue has two: one that fills, one that is with the kernel.
  *
  * <pre>
- *    0  tag u16   2  buf_index u16   4  result s32   8  buf_addr u64      16 bytes an element
+ *    0  tag u16   2  buf_index u16   4  result s32   8  buf_addr u64      16 bytes an element if the driver copies, else 8
  * </pre>
  *
- * {@code buf_addr} is both where a READ's bytes are and where those of the tag's next WRITE will go. Mirrors
- * {@code struct ublk_elem_header} with {@code UBLK_BATCH_F_HAS_BUF_ADDR}.
+ * {@code buf_addr} is both where a READ's bytes are and where those of the tag's next WRITE will go; {@code buf_index} is where
+ * the pages of the tag's next request will be registered. Mirrors {@code struct ublk_elem_header}.
  */
 final class CommitBuffer {
 
-    static final int ELEMENT_BYTES = (int) ublk_elem_header.layout().byteSize() + Long.BYTES;
-
+    private static final int HEADER_BYTES = (int) ublk_elem_header.layout().byteSize();
     private static final long TAG = ublk_elem_header.tag$offset();
+    private static final long INDEX = ublk_elem_header.buf_index$offset();
     private static final long RESULT = ublk_elem_header.result$offset();
-    private static final long ADDRESS = ublk_elem_header.layout().byteSize();
+    private static final long ADDRESS = HEADER_BYTES;
 
+    private final int elementBytes;
     private final MemorySegment elements;
     private int count;
     private int accepted;
 
-    CommitBuffer(Kernel kernel, int depth, Arena arena) {
-        elements = QueueMemory.locked(kernel, (long) depth * ELEMENT_BYTES, arena);
+    CommitBuffer(DataMode mode, Kernel kernel, int depth, Arena arena) {
+        elementBytes = mode == DataMode.COPY ? HEADER_BYTES + Long.BYTES : HEADER_BYTES;
+        elements = QueueMemory.locked(kernel, (long) depth * elementBytes, arena);
+    }
+
+    int elementBytes() {
+        return elementBytes;
     }
 
     /** A tag is in flight once, so there is room for it. */
-    void add(int tag, int result, long address) {
-        long element = (long) count++ * ELEMENT_BYTES;
+    void add(int tag, int result, DataBuffers data) {
+        long element = (long) count++ * elementBytes;
         elements.set(JAVA_SHORT, element + TAG, (short) tag);
+        elements.set(JAVA_SHORT, element + INDEX, (short) data.index(tag));
         elements.set(JAVA_INT, element + RESULT, result);
-        elements.set(JAVA_LONG, element + ADDRESS, address);
+        if (elementBytes > HEADER_BYTES) elements.set(JAVA_LONG, element + ADDRESS, data.address(tag));
     }
 
     boolean isEmpty() {
@@ -54,12 +61,12 @@ final class CommitBuffer {
 
     /** The elements not accepted yet. */
     MemorySegment remaining() {
-        return elements.asSlice((long) accepted * ELEMENT_BYTES, (long) pending() * ELEMENT_BYTES);
+        return elements.asSlice((long) accepted * elementBytes, (long) pending() * elementBytes);
     }
 
     /** The kernel took so many bytes of elements, in order. */
     void accept(int bytes) {
-        accepted += bytes / ELEMENT_BYTES;
+        accepted += bytes / elementBytes;
     }
 
     void clear() {

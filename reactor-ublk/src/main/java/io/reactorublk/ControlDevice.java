@@ -5,6 +5,8 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import io.reactorublk.abi.ublk_cmd_h;
 import io.reactorublk.abi.ublk_param_basic;
 import io.reactorublk.abi.ublk_param_discard;
+import io.reactorublk.abi.ublk_param_dma_align;
+import io.reactorublk.abi.ublk_param_segment;
 import io.reactorublk.abi.ublk_params;
 import io.reactorublk.abi.ublksrv_ctrl_cmd;
 import io.reactorublk.abi.ublksrv_ctrl_dev_info;
@@ -142,7 +144,9 @@ final class ControlDevice {
 
     private static void writeParams(MemorySegment params, ServerConfig config) {
         ublk_params.len(params, (int) ublk_params.layout().byteSize());
-        ublk_params.types(params, ublk_cmd_h.UBLK_PARAM_TYPE_BASIC() | ublk_cmd_h.UBLK_PARAM_TYPE_DISCARD());
+        ublk_params.types(params, ublk_cmd_h.UBLK_PARAM_TYPE_BASIC() | ublk_cmd_h.UBLK_PARAM_TYPE_DISCARD()
+                | ublk_cmd_h.UBLK_PARAM_TYPE_DMA_ALIGN()
+                | (config.maxSegments > 0 ? ublk_cmd_h.UBLK_PARAM_TYPE_SEGMENT() : 0));
         MemorySegment basic = ublk_params.basic(params);
         ublk_param_basic.attrs(basic, (config.readOnly ? ublk_cmd_h.UBLK_ATTR_READ_ONLY() : 0)
                 | (config.rotational ? ublk_cmd_h.UBLK_ATTR_ROTATIONAL() : 0)
@@ -159,6 +163,11 @@ final class ControlDevice {
         ublk_param_discard.max_discard_sectors(discard, sectors(config.maxDiscardBytes));
         ublk_param_discard.max_write_zeroes_sectors(discard, sectors(config.maxWriteZeroesBytes));
         ublk_param_discard.max_discard_segments(discard, (short) 1);
+        ublk_param_dma_align.alignment(ublk_params.dma(params), config.dmaAlignment - 1);
+        MemorySegment segments = ublk_params.seg(params);
+        ublk_param_segment.seg_boundary_mask(segments, -1L);
+        ublk_param_segment.max_segment_size(segments, config.maxSegmentBytes);
+        ublk_param_segment.max_segments(segments, (short) config.maxSegments);
     }
 
     private static byte shift(int powerOfTwo) {

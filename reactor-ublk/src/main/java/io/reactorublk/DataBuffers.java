@@ -1,49 +1,72 @@
 package io.reactorublk;
 
+import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.IoBuffer;
-import io.reactorublk.uring.Kernel;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.BitSet;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+import reactor.core.publisher.Mono;
 
-/**
- * Where the bytes of requests are, in copy mode: a piece of locked memory for each tag, which the driver copies a WRITE
- * into before it delivers the tag, and a READ out of when it is committed.
- *
- * <p>Touched and locked at the start, because a page fault in the path of a write-back that frees memory is a deadlock; never
- * trimmed, because the driver writes whenever a tag is armed.
- */
-final class DataBuffers {
-
-    private final MemorySegment memory;
-    private final int bytesPerTag;
-    private final int depth;
-    private final BitSet quarantined = new BitSet();
+/** Where the bytes of a queue's requests are, and what the driver is told of it with each tag. See {@link DataMode}. */
+abstract class DataBuffers {
 
     /**
-     * @throws io.reactorublk.uring.KernelException if that much memory may not be locked
+     * The bytes of a request that carries some, for operations on a loop. Any thread.
+     *
+     * @param loop the loop, or null for the queue's own
      */
-    DataBuffers(Kernel kernel, int depth, int bytesPerTag, Arena arena) {
-        this.depth = depth;
-        this.bytesPerTag = bytesPerTag;
-        memory = QueueMemory.locked(kernel, (depth + 1L) * bytesPerTag, arena);
+    abstract IoBuffer buffer(BlockRequest request, @Nullable EventLoop loop);
+
+    /** Whether the bytes of every request are in this process. */
+    abstract boolean areVisible();
+
+    /** Whether {@link #buffer} gives any. */
+    boolean hasBuffers() {
+        return true;
     }
 
-    IoBuffer buffer(int tag, int length) {
-        return new IoBuffer.Segment(memory.asSlice((long) tag * bytesPerTag, length));
+    /** Memory for the longest request, where there are no buffers. Any thread. */
+    MemorySegment takeMemory() {
+        throw new UnsupportedOperationException();
     }
 
-    /** Where the driver finds the bytes of a READ of this tag, and puts those of the tag's next WRITE. */
+    /** Gives it back; who cannot tell whether the kernel is done with it leaves it to the garbage collector. Any thread. */
+    void giveMemory(MemorySegment memory) {}
+
+    /** Copies bytes of a WRITE into memory of the caller's. */
+    abstract Mono<Void> look(BlockRequest request, int from, MemorySegment into);
+
+    /** Copies memory of the caller's into a READ. */
+    abstract Mono<Void> fill(BlockRequest request, int at, MemorySegment bytes);
+
+    /** Where the driver finds the bytes of a READ of this tag, and puts those of the tag's next WRITE; 0 if it does not copy. */
     long address(int tag) {
-        long place = quarantined.get(tag) ? depth : tag;
-        return memory.address() + place * bytesPerTag;
+        return 0;
     }
 
-    /**
-     * Withdraws a tag's memory for good, because a lost target may still be writing it somewhere. What the driver copies
-     * for this tag from now on goes to a place that nobody reads.
-     */
-    void quarantine(int tag) {
-        quarantined.set(tag);
+    /** Where the driver puts the pages of the tag's next request in the ring's table; 0 if it does not register them. */
+    int index(int tag) {
+        return 0;
+    }
+
+    /** Withdraws a tag's bytes for good from what a lost target may still do with them. */
+    abstract void quarantine(int tag);
+
+    /** On the loop, before the first tag is prepared. */
+    void attach(EventLoop loop, int charDevice, int queueId) {}
+
+    /** After the last operation. */
+    Mono<Void> detach() {
+        return Mono.empty();
+    }
+
+    /** Refuses what the driver would refuse, or what would be another request's bytes by now. */
+    static void requireCopy(BlockRequest request, Operation operation, int at, MemorySegment memory) {
+        if (request.operation() != operation) {
+            throw new UnsupportedOperationException(operation == Operation.WRITE
+                    ? "only the bytes of a WRITE can be looked at, and this is a " + request
+                    : "only a READ can be filled, and this is a " + request);
+        }
+        Objects.checkFromIndexSize(at, memory.byteSize(), request.length());
     }
 }

@@ -41,6 +41,10 @@ final class DeviceLifecycle {
 
     /** Operations of its own that a target may have in the ring for each tag: the mirror's eight replicas. */
     private static final int TARGET_OPERATIONS_PER_TAG = 8;
+    /** A chain registers pages, transfers, unregisters them. */
+    private static final int ENTRIES_PER_PAGES_TRANSFER = 3;
+    /** Entries staged in one turn for each tag, before they must leave early with a system call of their own. */
+    private static final int ENTRIES_PER_TAG = 4;
     /** Commits, wake-ups, cancellations. */
     private static final int OTHER_COMPLETIONS = 64;
 
@@ -71,7 +75,8 @@ final class DeviceLifecycle {
         this.kernel = kernel;
         this.config = config;
         this.target = target;
-        info = new DeviceInfo(config.id, config.queues, config.queueDepth, config.maxIoBytes, Feature.BATCH_IO.flag());
+        info = new DeviceInfo(config.id, config.queues, config.queueDepth, config.maxIoBytes,
+                Feature.BATCH_IO.flag() | config.dataMode.flags());
         controlLoop = EventLoop.start(kernel, "ublk-control", CONTROL_RING);
 
         step("control device", this::openControl, this::closeControl);
@@ -203,7 +208,7 @@ final class DeviceLifecycle {
 
     private Mono<Void> requireFeatures() {
         return control().features()
-                .doOnNext(offered -> Feature.BATCH_IO.require(offered, System.getProperty("os.version")))
+                .doOnNext(offered -> Feature.requireAll(info.flags(), offered, System.getProperty("os.version")))
                 .then();
     }
 
@@ -286,6 +291,7 @@ final class DeviceLifecycle {
         private final int id;
         private final Arena mapped = Arena.ofShared();
         private @Nullable EventLoop loop;
+        private @Nullable DataBuffers data;
         private @Nullable FetchBuffer fetch;
         private @Nullable UblkQueue queue;
 
@@ -297,6 +303,10 @@ final class DeviceLifecycle {
             return java.util.Objects.requireNonNull(loop);
         }
 
+        private DataBuffers data() {
+            return java.util.Objects.requireNonNull(data);
+        }
+
         UblkQueue queue() {
             return java.util.Objects.requireNonNull(queue);
         }
@@ -305,11 +315,12 @@ final class DeviceLifecycle {
             int depth = info.queueDepth();
             QueueMemory queueMemory;
             try {
-                queueMemory = QueueMemory.allocate(kernel, charDevice, id, depth, info.maxIoBytes(), memory, mapped);
+                queueMemory = QueueMemory.allocate(config.dataMode, kernel, charDevice, id, depth, info.maxIoBytes(), memory, mapped);
             } catch (RuntimeException e) {
                 mapped.close();
                 throw e;
             }
+            data = queueMemory.data();
             try {
                 loop = EventLoop.start(kernel, "ublk-" + info.id() + "-q" + id, ringFor(depth));
             } catch (RuntimeException e) {
@@ -319,7 +330,8 @@ final class DeviceLifecycle {
             return Mono.<Void>fromRunnable(() -> {
                         declareIoFlusher();
                         fetch = new FetchBuffer(loop().ring(), queueMemory.fetchSlots(), depth);
-                        BatchCommands commands = new BatchCommands(loop().ring(), charDevice, id);
+                        BatchCommands commands = new BatchCommands(loop().ring(), charDevice, id, config.dataMode);
+                        data().attach(loop(), charDevice, id);
                         queue = new UblkQueue(info.id(), id, config.sizeBytes, config.blockSize, loop(), queueMemory, commands,
                                 fetch, config.listener);
                     })
@@ -330,7 +342,9 @@ final class DeviceLifecycle {
 
         /** Sized so that a completion always finds room: a full completion queue ends the fetch, and eats lent slots. */
         private RingConfig ringFor(int depth) {
-            return new RingConfig(2 * depth, depth * (1 + TARGET_OPERATIONS_PER_TAG) + OTHER_COMPLETIONS, false);
+            int entries = config.dataMode == DataMode.LATE_ZERO_COPY ? ENTRIES_PER_PAGES_TRANSFER : 1;
+            return new RingConfig(ENTRIES_PER_TAG * depth * entries,
+                    depth * (1 + TARGET_OPERATIONS_PER_TAG * entries) + OTHER_COMPLETIONS, false);
         }
 
         /** Or a page that this thread allocates could wait for a write-back that waits for this thread. */
@@ -344,14 +358,14 @@ final class DeviceLifecycle {
         }
 
         private Mono<Void> close() {
-            return loop().disposeGracefully().publishOn(controlLoop).then(Mono.fromRunnable(() -> {
+            return loop().disposeGracefully().then(data().detach()).publishOn(controlLoop).then(Mono.fromRunnable(() -> {
                 if (fetch != null) fetch.close();
                 mapped.close();
             }));
         }
 
         private Mono<Void> serve() {
-            return queue().serve(target)
+            return queue().serve(config.dataMode == DataMode.USER_COPY ? new UserCopy(target) : target)
                     .timeout(TARGET_PATIENCE, Mono.fromRunnable(() -> LOG.warn(
                             "the target of {} has not subscribed to it within {}; starting all the same",
                             queue(), TARGET_PATIENCE)), controlLoop)

@@ -84,6 +84,11 @@ public enum Feature {
         return flags;
     }
 
+    /** Asks first, for each of these flags. */
+    static void requireAll(long flags, long offered, String kernelRelease) {
+        for (Feature feature : values()) if ((flags & feature.flag) != 0) feature.require(offered, kernelRelease);
+    }
+
     /**
      * Asks first: a driver drops flags it does not know in silence.
      *

@@ -11,12 +11,13 @@ import java.lang.foreign.MemorySegment;
 record QueueMemory(int depth, DataBuffers data, CommitBuffer filling, CommitBuffer withKernel, MemorySegment fetchSlots,
         IoDescriptors descriptors) {
 
-    static QueueMemory allocate(Kernel kernel, int charDevice, int queueId, int depth, int maxIoBytes, Arena untilDeleted,
-            Arena mapped) {
+    static QueueMemory allocate(DataMode mode, Kernel kernel, int charDevice, int queueId, int depth, int maxIoBytes,
+            Arena untilDeleted, Arena mapped) {
         return new QueueMemory(depth,
-                new DataBuffers(kernel, depth, maxIoBytes, untilDeleted),
-                new CommitBuffer(kernel, depth, untilDeleted),
-                new CommitBuffer(kernel, depth, untilDeleted),
+                mode == DataMode.COPY ? new CopiedBuffers(kernel, depth, maxIoBytes, untilDeleted)
+                        : new CharDeviceBuffers(mode, kernel, depth, maxIoBytes, untilDeleted),
+                new CommitBuffer(mode, kernel, depth, untilDeleted),
+                new CommitBuffer(mode, kernel, depth, untilDeleted),
                 FetchBuffer.allocate(kernel, depth, untilDeleted),
                 new IoDescriptors(kernel, charDevice, queueId, depth, mapped));
     }

@@ -9,6 +9,7 @@ final class ServerConfig {
 
     @Nullable Kernel kernel;
     @Nullable BlockTarget target;
+    DataMode dataMode = DataMode.COPY;
     QueueListener listener = QueueListener.NONE;
     int id = UblkServer.ANY_ID;
     long sizeBytes;
@@ -17,6 +18,9 @@ final class ServerConfig {
     int queues = 1;
     int queueDepth = 128;
     int maxIoBytes = 512 << 10;
+    int dmaAlignment = 4;
+    int maxSegments;
+    int maxSegmentBytes;
     long maxDiscardBytes = 1L << 30;
     int discardGranularityBytes = 4096;
     long maxWriteZeroesBytes = 1L << 30;
@@ -31,6 +35,7 @@ final class ServerConfig {
         ServerConfig copy = new ServerConfig();
         copy.kernel = kernel;
         copy.target = target;
+        copy.dataMode = dataMode;
         copy.listener = listener;
         copy.id = id;
         copy.sizeBytes = sizeBytes;
@@ -39,6 +44,9 @@ final class ServerConfig {
         copy.queues = queues;
         copy.queueDepth = queueDepth;
         copy.maxIoBytes = maxIoBytes;
+        copy.dmaAlignment = dmaAlignment;
+        copy.maxSegments = maxSegments;
+        copy.maxSegmentBytes = maxSegmentBytes;
         copy.maxDiscardBytes = maxDiscardBytes;
         copy.discardGranularityBytes = discardGranularityBytes;
         copy.maxWriteZeroesBytes = maxWriteZeroesBytes;

@@ -3,7 +3,6 @@ package io.reactorublk;
 import io.reactorublk.uring.CompletionHandler;
 import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.EventLoop;
-import io.reactorublk.uring.IoBuffer;
 import io.reactorublk.uring.KernelException;
 import io.reactorublk.abi.ublk_cmd_h;
 import io.reactorublk.uring.abi.io_uring_h;
@@ -66,7 +65,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private final long[] deliveredNanos;
 
     private final @Nullable BlockRequest[] requests;
-    private final Queue<Completion> mailbox = Queues.<Completion>unboundedMultiproducer().get();
+    private final Queue<BlockRequest> mailbox = Queues.<BlockRequest>unboundedMultiproducer().get();
     private final CompletionHandler onFetched = this::onFetched;
     private final CompletionHandler onCommitted = this::onCommitted;
     private CommitBuffer filling;
@@ -107,7 +106,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
 
     /** Everything this turn owes the kernel, just before it is entered: one commit, one grant, one fetch. */
     void beforeEnter() {
-        for (Completion completion = mailbox.poll(); completion != null; completion = mailbox.poll()) commit(completion);
+        for (BlockRequest request = mailbox.poll(); request != null; request = mailbox.poll()) commit(request);
         if (cancelled) {
             subscriber = null;                                         // Reactive Streams 3.13: forget it
             drain("its requests were cancelled");
@@ -165,7 +164,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
         Operation operation = Operation.of(descriptors.operationAndFlags(tag) & 0xff);
         CoreSubscriber<? super BlockRequest> actual = subscriber;
         if (draining || operation == null || actual == null) {
-            filling.add(tag, (operation == null ? Errno.EOPNOTSUPP : Errno.EIO).result(), data.address(tag));
+            filling.add(tag, (operation == null ? Errno.EOPNOTSUPP : Errno.EIO).result(), data);
             return;
         }
         BlockRequest request = new BlockRequest(this, tag, operation, descriptors.operationAndFlags(tag),
@@ -190,24 +189,31 @@ final class UblkQueue extends BlockQueue implements Subscription {
         BlockRequest request = completion.request();
         if (request.queue() != this) {
             LOG.error("a completion was given to another queue", new IllegalStateException(request + " is not of " + this));
-        } else if (!request.answer()) {
+        } else if (!request.answer(completion)) {
             if (request.isLost()) return;
             LOG.error("a request was answered twice", new IllegalStateException(request + " has been answered already"));
-        } else if (loop.inLoop()) {
-            commit(completion);
+        } else if (request.release()) {                                // else the last operation on its bytes comes here
+            answered(request);
+        }
+    }
+
+    @Override
+    void answered(BlockRequest request) {
+        if (loop.inLoop()) {
+            commit(request);
         } else {
-            mailbox.offer(completion);
+            mailbox.offer(request);
             loop.wakeUp();
         }
     }
 
-    private void commit(Completion completion) {
-        BlockRequest request = completion.request();
+    private void commit(BlockRequest request) {
         int tag = request.tag();
+        int result = request.answered().result();
         assert requests[tag] == request : request + " is not in flight";
         requests[tag] = null;
-        filling.add(tag, completion.result(), data.address(tag));
-        if (timed) listener.onCompleted(request, completion.result(), loop.kernel().nanoTime() - deliveredNanos[tag]);
+        filling.add(tag, result, data);
+        if (timed) listener.onCompleted(request, result, loop.kernel().nanoTime() - deliveredNanos[tag]);
     }
 
     /** COMMIT completed: {@code result} bytes of elements were accepted. */
@@ -282,7 +288,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
     /** Hands all tags to the driver. Completes when it has them. Any thread. */
     Mono<Void> prepare() {
         return Mono.create(sink -> loop.execute(() -> {
-            for (int tag = 0; tag < depth; tag++) filling.add(tag, 0, data.address(tag));
+            for (int tag = 0; tag < depth; tag++) filling.add(tag, 0, data);
             commands.prepare(filling, (result, flags) -> {
                 filling.clear();
                 if (result < 0) {
@@ -307,10 +313,10 @@ final class UblkQueue extends BlockQueue implements Subscription {
         draining = true;
         LOG.warn("{} answers EIO from now on: {}", this, why);
         for (BlockRequest request : requests) {
-            if (request == null || !request.lose()) continue;          // an answered one is in the mailbox
+            if (request == null || !request.lose()) continue;          // an answered one is on its way here
             requests[request.tag()] = null;
             data.quarantine(request.tag());                            // its target may not have let go of the memory
-            filling.add(request.tag(), Errno.EIO.result(), data.address(request.tag()));
+            filling.add(request.tag(), Errno.EIO.result(), data);
         }
     }
 
@@ -413,15 +419,9 @@ final class UblkQueue extends BlockQueue implements Subscription {
 
     /** An operator dropped something that will not come back. Any thread. */
     private void onDiscard(Object discarded) {
-        if (discarded instanceof BlockRequest request && request.queue() == this && request.answer()) {
+        if (discarded instanceof BlockRequest request && request.queue() == this && request.answer(request.fail(Errno.EIO))) {
             LOG.warn("{} was discarded by an operator and is answered with EIO", request);
-            Completion completion = request.fail(Errno.EIO);
-            if (loop.inLoop()) {
-                commit(completion);
-            } else {
-                mailbox.offer(completion);
-                loop.wakeUp();
-            }
+            if (request.release()) answered(request);
         }
     }
 
@@ -458,8 +458,8 @@ final class UblkQueue extends BlockQueue implements Subscription {
     }
 
     @Override
-    IoBuffer bytesOf(int tag, int length) {
-        return data.buffer(tag, length);
+    DataBuffers data() {
+        return data;
     }
 
     @Override

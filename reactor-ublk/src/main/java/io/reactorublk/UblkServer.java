@@ -112,6 +112,42 @@ public final class UblkServer {
         return with(c -> c.maxIoBytes = bytes);
     }
 
+    /**
+     * How the bytes of requests travel; by default the driver copies them. The other modes need root, and say in
+     * {@link DataMode} what a target can use.
+     */
+    public UblkServer dataMode(DataMode mode) {
+        return with(c -> c.dataMode = Objects.requireNonNull(mode));
+    }
+
+    /**
+     * What the memory of a request starts and ends at, in bytes: a power of two from 4 (the default) to {@value #PAGE}. What
+     * an application gives that is not aligned so is copied by the block layer. Only matters without copies: set what the
+     * disk below needs for O_DIRECT, usually its logical block.
+     */
+    public UblkServer dmaAlignment(int bytes) {
+        require(bytes >= 4 && bytes <= PAGE && Integer.bitCount(bytes) == 1,
+                "a DMA alignment of %d bytes: powers of two from 4 to %d are possible".formatted(bytes, PAGE));
+        return with(c -> c.dmaAlignment = bytes);
+    }
+
+    /**
+     * In how many pieces of memory a request may be, and how long each can be. By default the block layer sets no limit that
+     * would part a request. Only matters without copies: a disk below that takes fewer or shorter pieces would get one request
+     * as several.
+     *
+     * @param count 1 to 65535
+     * @param maxBytes of one piece: at least a page, {@value #PAGE}
+     */
+    public UblkServer maxSegments(int count, int maxBytes) {
+        require(count >= 1 && count <= 0xffff, "%d segments: from 1 to 65535 are possible".formatted(count));
+        require(maxBytes >= PAGE, "segments of up to %d bytes: a page (%d) is the least".formatted(maxBytes, PAGE));
+        return with(c -> {
+            c.maxSegments = count;
+            c.maxSegmentBytes = maxBytes;
+        });
+    }
+
     /** The longest DISCARD in bytes, 1 GiB by default; 0 for a device that has none. */
     public UblkServer maxDiscardBytes(long bytes) {
         requireSectors(bytes, "DISCARD");

@@ -22,7 +22,7 @@ public class AnswerRace {
 
     @Actor
     public void target(ZZ_Result result) {
-        result.r1 = request.answer();
+        result.r1 = request.answer(request.complete());
     }
 
     @Actor

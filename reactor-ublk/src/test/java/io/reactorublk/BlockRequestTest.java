@@ -154,8 +154,8 @@ class BlockRequestTest {
     @Test
     void isAnsweredOnce() {
         BlockRequest request = request(Operation.READ);
-        assertThat(request.answer()).isTrue();
-        assertThat(request.answer()).isFalse();
+        assertThat(request.answer(request.complete())).isTrue();
+        assertThat(request.answer(request.complete())).isFalse();
         assertThat(request.lose()).isFalse();
         assertThat(request.isLost()).isFalse();
     }
@@ -164,7 +164,7 @@ class BlockRequestTest {
     void onceLostItIsNotAnswered() {
         BlockRequest request = request(Operation.READ);
         assertThat(request.lose()).isTrue();
-        assertThat(request.answer()).isFalse();
+        assertThat(request.answer(request.complete())).isFalse();
         assertThat(request.isLost()).isTrue();
     }
 }

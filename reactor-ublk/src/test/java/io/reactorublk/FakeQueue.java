@@ -3,7 +3,10 @@ package io.reactorublk;
 import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.IoBuffer;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 import reactor.core.CoreSubscriber;
+import reactor.core.publisher.Mono;
 
 /** A queue that delivers nothing. Its bytes tell their tag. */
 final class FakeQueue extends BlockQueue {
@@ -45,8 +48,13 @@ final class FakeQueue extends BlockQueue {
     }
 
     @Override
-    IoBuffer bytesOf(int tag, int length) {
-        return IoBuffer.of(Arena.ofAuto().allocate(length).fill((byte) tag));
+    DataBuffers data() {
+        return new FakeBuffers();
+    }
+
+    @Override
+    void answered(BlockRequest request) {
+        throw new UnsupportedOperationException();
     }
 
     @Override
@@ -57,5 +65,33 @@ final class FakeQueue extends BlockQueue {
     @Override
     public String toString() {
         return "a fake queue";
+    }
+
+    private static final class FakeBuffers extends DataBuffers {
+
+        @Override
+        IoBuffer buffer(BlockRequest request, @Nullable EventLoop loop) {
+            return IoBuffer.of(Arena.ofAuto().allocate(request.length()).fill((byte) request.tag()));
+        }
+
+        @Override
+        boolean areVisible() {
+            return true;
+        }
+
+        @Override
+        Mono<Void> look(BlockRequest request, int from, MemorySegment into) {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        Mono<Void> fill(BlockRequest request, int at, MemorySegment bytes) {
+            throw new UnsupportedOperationException();
+        }
+
+        @Override
+        void quarantine(int tag) {
+            throw new UnsupportedOperationException();
+        }
     }
 }

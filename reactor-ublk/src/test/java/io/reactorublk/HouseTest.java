@@ -38,13 +38,14 @@ class HouseTest {
     private static final String MEMORY = HOUSE + ".memory";
     private static final String TARGETS = HOUSE + ".target";
 
-    private static final Set<String> API = Set.of("BlockQueue", "BlockRequest", "BlockTarget", "Completion", "Feature", "Operation",
+    private static final Set<String> API = Set.of("BlockQueue", "BlockRequest", "BlockTarget", "Completion", "DataMode", "Feature",
+            "Operation",
             "QueueListener", "UblkDevice", "UblkServer");
     private static final Set<String> TARGET_API = Set.of("Fault", "FileTarget", "Filters", "NullTarget", "RamTarget");
 
     /** Each speaks with the driver about one thing. */
-    private static final Set<String> SPEAK_WITH_THE_DRIVER = Set.of("BatchCommands", "BlockRequest", "CommitBuffer",
-            "ControlDevice", "DeviceInfo", "Feature", "IoDescriptors", "Operation", "UblkServer");
+    private static final Set<String> SPEAK_WITH_THE_DRIVER = Set.of("BatchCommands", "BlockRequest", "CharDeviceBuffers", "CommitBuffer",
+            "ControlDevice", "DataMode", "DeviceInfo", "Feature", "IoDescriptors", "Operation", "UblkServer");
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
             .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)

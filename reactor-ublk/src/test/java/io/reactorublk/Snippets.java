@@ -5,8 +5,10 @@ import io.reactorublk.target.FileTarget;
 import io.reactorublk.target.Filters;
 import io.reactorublk.target.RamTarget;
 import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.UringFile;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import reactor.core.publisher.Mono;
 
 /** The examples that the javadoc shows. Here so that they compile. */
@@ -38,6 +40,14 @@ final class Snippets {
                 .doOnNext(device -> System.out.println(device.path()))
                 .flatMap(device -> device.onDispose())
                 .block();
+        // @end
+    }
+
+    static Mono<Completion> onBothDisks(BlockRequest request, UringFile left, UringFile right) {
+        // @start region="fused"
+        return request.fuse(List.of(
+                request.transfer(left, request.offset(), 0, (int) request.length()),
+                request.transfer(right, request.offset(), 0, (int) request.length())));
         // @end
     }
 

@@ -3,6 +3,8 @@ package io.reactorublk.memory;
 import io.reactorublk.abi.ublk_cmd_h;
 import io.reactorublk.abi.ublk_param_basic;
 import io.reactorublk.abi.ublk_param_discard;
+import io.reactorublk.abi.ublk_param_dma_align;
+import io.reactorublk.abi.ublk_param_segment;
 import io.reactorublk.abi.ublk_params;
 import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.KernelException;
@@ -16,7 +18,9 @@ record DiskLimits(long sizeBytes, int blockSize, int maxIoBytes, long maxDiscard
     private static final int PAGE_SHIFT = 12;
     private static final int PAGE_SECTORS = 8;
     private static final int MAX_PHYSICAL_SHIFT = 28;
-    private static final int KNOWN_TYPES = ublk_cmd_h.UBLK_PARAM_TYPE_BASIC() | ublk_cmd_h.UBLK_PARAM_TYPE_DISCARD();
+    private static final int KNOWN_TYPES = ublk_cmd_h.UBLK_PARAM_TYPE_BASIC() | ublk_cmd_h.UBLK_PARAM_TYPE_DISCARD()
+            | ublk_cmd_h.UBLK_PARAM_TYPE_DMA_ALIGN() | ublk_cmd_h.UBLK_PARAM_TYPE_SEGMENT();
+    private static final int PAGE = 1 << PAGE_SHIFT;
 
     /**
      * {@code ublk_validate_params} and {@code ublk_ctrl_start_dev}.
@@ -41,6 +45,15 @@ record DiskLimits(long sizeBytes, int blockSize, int maxIoBytes, long maxDiscard
             require(ublk_param_discard.max_discard_sectors(discard) == 0 || ublk_param_discard.max_discard_segments(discard) == 1);
             require(ublk_param_discard.discard_granularity(discard) != 0);
         }
+        if ((types & ublk_cmd_h.UBLK_PARAM_TYPE_DMA_ALIGN()) != 0) {
+            int mask = ublk_param_dma_align.alignment(ublk_params.dma(params));
+            require(mask >= 0 && mask < PAGE && isMask(mask));
+        }
+        if ((types & ublk_cmd_h.UBLK_PARAM_TYPE_SEGMENT()) != 0) {
+            MemorySegment segments = ublk_params.seg(params);
+            require(isMask(ublk_param_segment.seg_boundary_mask(segments))
+                    && Integer.compareUnsigned(ublk_param_segment.max_segment_size(segments), PAGE) >= 0);
+        }
         return new DiskLimits(ublk_param_basic.dev_sectors(basic) * SECTOR_BYTES, 1 << logicalShift, maxSectors * SECTOR_BYTES,
                 discards ? bytes(ublk_param_discard.max_discard_sectors(discard)) : 0,
                 discards ? ublk_param_discard.discard_granularity(discard) : SECTOR_BYTES,
@@ -48,6 +61,10 @@ record DiskLimits(long sizeBytes, int blockSize, int maxIoBytes, long maxDiscard
                 (attrs & ublk_cmd_h.UBLK_ATTR_READ_ONLY()) != 0,
                 volatileCache,
                 volatileCache && (attrs & ublk_cmd_h.UBLK_ATTR_FUA()) != 0);
+    }
+
+    private static boolean isMask(long mask) {
+        return (mask & (mask + 1)) == 0;
     }
 
     private static long bytes(int sectors) {

@@ -102,8 +102,7 @@ public final class FileTarget implements BlockTarget {
 
     private static Mono<Completion> answer(UringFile file, BlockRequest request) {
         return switch (request.operation()) {
-            case READ -> file.read(request.buffer(), request.offset()).map(request::complete);
-            case WRITE -> file.write(request.buffer(), request.offset(), request.isFua()).map(request::complete);
+            case READ, WRITE -> request.transfer(file, request.offset());
             case FLUSH -> file.dataSync().thenReturn(request.complete());
             case DISCARD -> file.punchHole(request.offset(), request.length()).thenReturn(request.complete());
             case WRITE_ZEROES -> zero(file, request).thenReturn(request.complete());

@@ -16,6 +16,7 @@ import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 import org.reactivestreams.Publisher;
 import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
 import reactor.core.publisher.SignalType;
 import reactor.core.publisher.Sinks;
 import reactor.util.concurrent.Queues;
@@ -45,7 +46,9 @@ public final class Filters {
 
     private static UnaryOperator<BlockTarget> delay(Predicate<BlockRequest> held, Duration delay) {
         if (delay.isNegative()) throw new IllegalArgumentException("a delay of " + delay + ": it cannot be negative");
-        return target -> queue -> target.serve(queue.via(requests -> new DelayedRequests(requests, queue.loop(), held, delay)));
+        Duration bounded = Duration.ofNanos(NANOSECONDS.convert(delay));   // "for ever" is more than a long holds
+        return target -> queue -> target.serve(queue.holdUntil(
+                request -> held.test(request) ? Mono.delay(bounded, queue.loop()) : Mono.empty()));
     }
 
     /** Fails the requests that a fault describes; the target does not get them. */

@@ -8,6 +8,8 @@ import io.reactorublk.Operation;
 import io.reactorublk.uring.Errno;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.jspecify.annotations.Nullable;
 import org.reactivestreams.Publisher;
@@ -31,6 +33,7 @@ public final class RamTarget implements BlockTarget, AutoCloseable {
     private final long sizeBytes;
     private final Arena arena = Arena.ofShared();                      // shared: each queue has a thread
     private final AtomicReferenceArray<@Nullable MemorySegment> chunks;
+    private final MemorySegment zeroes = arena.allocate(CHUNK_BYTES);
 
     /**
      * An empty disk, all zeroes.
@@ -53,7 +56,7 @@ public final class RamTarget implements BlockTarget, AutoCloseable {
     @Override
     public Publisher<Completion> serve(BlockQueue queue) {
         requireOpen();
-        return queue.answer(request -> Mono.just(answer(request)));
+        return queue.answer(request -> request.isVisible() ? Mono.just(answer(request)) : copy(request));
     }
 
     private Completion answer(BlockRequest request) {
@@ -68,6 +71,23 @@ public final class RamTarget implements BlockTarget, AutoCloseable {
             case FLUSH -> { }                                          // memory is as durable as it will ever be
         }
         return request.complete();
+    }
+
+    /** In a {@link io.reactorublk.DataMode} that keeps the bytes in the kernel: between there and the chunks. */
+    private Mono<Completion> copy(BlockRequest request) {
+        boolean moves = request.operation() == Operation.READ || request.operation() == Operation.WRITE;
+        if (!moves || request.offset() > sizeBytes - request.length()) return Mono.just(answer(request));
+        requireOpen();
+        List<Mono<Void>> parts = new ArrayList<>();
+        forEachChunk(request.offset(), request.length(), (index, from, done, bytes) -> {
+            if (request.operation() == Operation.WRITE) {
+                parts.add(request.look((int) done, chunkToWrite(index).asSlice(from, bytes)));
+            } else {
+                MemorySegment chunk = chunks.get(index);
+                parts.add(request.fill((int) done, (chunk == null ? zeroes : chunk).asSlice(from, bytes)));
+            }
+        });
+        return Mono.whenDelayError(parts).thenReturn(request.complete());   // not before the last has let go of its chunk
     }
 
     private void read(MemorySegment data, long offset) {

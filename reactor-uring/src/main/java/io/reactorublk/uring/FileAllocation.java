@@ -44,8 +44,8 @@ final class FileAllocation extends FileMono<Void> {
     }
 
     @Override
-    Sqe stage(FileOperation<Void> operation) {
-        return file.loop().ring().stage(operation).fallocate(file.fd(), mode.flags, offset, length);
+    long stage(FileOperation<Void> operation) {
+        return file.loop().ring().stage(operation).fallocate(file.fd(), mode.flags, offset, length).id();
     }
 
     @Override

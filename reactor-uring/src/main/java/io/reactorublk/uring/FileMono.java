@@ -13,8 +13,8 @@ import reactor.core.publisher.Mono;
  */
 abstract class FileMono<T> extends Mono<T> implements Scannable {
 
-    /** Writes the operation's entry. On the loop. What it throws, the subscriber hears. */
-    abstract Sqe stage(FileOperation<T> operation);
+    /** Stages the operation and returns its {@link Sqe#id}. On the loop. What it throws, the subscriber hears. */
+    abstract long stage(FileOperation<T> operation);
 
     /** What a result that is not negative means; null for a {@code Mono<Void>}. On the loop. */
     abstract @Nullable T value(FileOperation<T> operation, int result);
@@ -29,6 +29,12 @@ abstract class FileMono<T> extends Mono<T> implements Scannable {
 
     /** The file that a subscription works on. */
     abstract UringFile file();
+
+    /** An operation is about to start. On the loop. What it throws, the subscriber hears. */
+    void begin() {}
+
+    /** It has ended, or did not start after all. On the loop. */
+    void end() {}
 
     /** The operation has failed. */
     void failed(UringFile file) {}

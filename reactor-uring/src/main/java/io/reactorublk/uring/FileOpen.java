@@ -28,14 +28,14 @@ final class FileOpen extends FileMono<UringFile> {
     }
 
     @Override
-    Sqe stage(FileOperation<UringFile> operation) {
+    long stage(FileOperation<UringFile> operation) {
         byte[] name = path.toString().getBytes(StandardCharsets.UTF_8);
         if (name.length >= UringFile.SCRATCH_BYTES) throw new KernelException(call(operation.file), Errno.ENAMETOOLONG);
         MemorySegment scratch = operation.file.takeScratch();
         operation.scratch = scratch;
         MemorySegment.copy(name, 0, scratch, ValueLayout.JAVA_BYTE, 0, name.length);
         scratch.set(ValueLayout.JAVA_BYTE, name.length, (byte) 0);
-        return loop.ring().stage(operation).openat(linux_h.AT_FDCWD(), scratch.address(), flags, MODE);
+        return loop.ring().stage(operation).openat(linux_h.AT_FDCWD(), scratch.address(), flags, MODE).id();
     }
 
     @Override

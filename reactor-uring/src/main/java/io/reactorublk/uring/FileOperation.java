@@ -88,10 +88,14 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
             fail(e);
             return;
         }
+        boolean begun = false;
         try {
-            id = starting.stage(this).id();
+            starting.begin();
+            begun = true;
+            id = starting.stage(this);
             inKernel = true;
         } catch (RuntimeException e) {
+            if (begun) starting.end();
             file.ended(this);
             starting.failed(file);
             fail(e);
@@ -105,6 +109,7 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
         mono = null;
         actual = null;
         inKernel = false;
+        ended.end();
         if (result < 0) {
             Throwable failure = state == CANCELLED ? null : ended.failure(file, result);
             file.ended(this);

@@ -21,12 +21,12 @@ final class FileStatusQuery extends FileMono<FileStatus> {
 
     /** The status comes first, after it the empty path. */
     @Override
-    Sqe stage(FileOperation<FileStatus> operation) {
+    long stage(FileOperation<FileStatus> operation) {
         MemorySegment scratch = file.takeScratch();
         operation.scratch = scratch;
         scratch.set(ValueLayout.JAVA_BYTE, FileStatus.BYTES, (byte) 0);
         return file.loop().ring().stage(operation).statx(file.fd(), scratch.address() + FileStatus.BYTES,
-                linux_h.AT_EMPTY_PATH(), FileStatus.MASK, scratch.address());
+                linux_h.AT_EMPTY_PATH(), FileStatus.MASK, scratch.address()).id();
     }
 
     @Override

@@ -19,8 +19,8 @@ final class FileSync extends FileMono<Void> {
     }
 
     @Override
-    Sqe stage(FileOperation<Void> operation) {
-        return file.loop().ring().stage(operation).sync(file.fd(), dataOnly);
+    long stage(FileOperation<Void> operation) {
+        return file.loop().ring().stage(operation).sync(file.fd(), dataOnly).id();
     }
 
     @Override

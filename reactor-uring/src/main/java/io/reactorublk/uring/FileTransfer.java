@@ -24,10 +24,38 @@ final class FileTransfer extends FileMono<Integer> {
     }
 
     @Override
-    Sqe stage(FileOperation<Integer> operation) {
-        if (buffer instanceof IoBuffer.Segment segment) checkAlive(segment);
-        Sqe sqe = file.loop().ring().stage(operation);
-        return write ? sqe.write(file.fd(), buffer, offset).rwFlags(rwFlags) : sqe.read(file.fd(), buffer, offset);
+    void begin() {
+        buffer.owner().begin();
+    }
+
+    @Override
+    void end() {
+        buffer.owner().end();
+    }
+
+    @Override
+    long stage(FileOperation<Integer> operation) {
+        Ring ring = file.loop().ring();
+        switch (buffer) {
+            case IoBuffer.Segment segment -> checkAlive(segment);
+            case IoBuffer.Fixed fixed -> checkOwn(fixed, ring);
+            case IoBuffer.Pages pages -> {
+                return PagesTransfer.stage(ring, operation, pages, this);
+            }
+        }
+        return write(ring.stage(operation), buffer).id();
+    }
+
+    /** Writes the transfer's own entry, for these bytes. */
+    Sqe write(Sqe sqe, IoBuffer bytes) {
+        return write ? sqe.write(file.fd(), bytes, offset).rwFlags(rwFlags) : sqe.read(file.fd(), bytes, offset);
+    }
+
+    private void checkOwn(IoBuffer.Fixed fixed, Ring ring) {
+        if (fixed.ring() != ring) {
+            throw new IllegalArgumentException(file + " is on " + file.loop().name() + ", and the buffer is registered with "
+                    + "another loop's ring; open the file on that loop, or ask the request for its buffer on this one");
+        }
     }
 
     /** An address outlives its memory; the kernel would find whatever lies there now. */

@@ -40,7 +40,28 @@ final class FileVectoredTransfer extends FileMono<Integer> {
     }
 
     @Override
-    Sqe stage(FileOperation<Integer> operation) {
+    void begin() {
+        for (int i = 0; i < pieces.size(); i++) {
+            try {
+                pieces.get(i).owner().begin();
+            } catch (RuntimeException e) {
+                end(i);
+                throw e;
+            }
+        }
+    }
+
+    @Override
+    void end() {
+        end(pieces.size());
+    }
+
+    private void end(int count) {
+        for (IoBuffer.Segment piece : pieces.subList(0, count)) piece.owner().end();
+    }
+
+    @Override
+    long stage(FileOperation<Integer> operation) {
         MemorySegment iovecs = file.takeScratch();
         operation.scratch = iovecs;
         for (int i = 0; i < pieces.size(); i++) {
@@ -50,9 +71,9 @@ final class FileVectoredTransfer extends FileMono<Integer> {
             iovecs.set(JAVA_LONG, bytes(i) + Long.BYTES, memory.byteSize());
         }
         Sqe sqe = file.loop().ring().stage(operation);
-        return write
+        return (write
                 ? sqe.writev(file.fd(), iovecs.address(), pieces.size(), offset)
-                : sqe.readv(file.fd(), iovecs.address(), pieces.size(), offset);
+                : sqe.readv(file.fd(), iovecs.address(), pieces.size(), offset)).id();
     }
 
     @Override

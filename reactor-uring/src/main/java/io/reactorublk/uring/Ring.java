@@ -19,6 +19,8 @@ import io.reactorublk.uring.abi.linux_h;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.BitSet;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One io_uring: stage entries, enter the kernel once, reap what completed.
@@ -45,6 +47,7 @@ public final class Ring implements AutoCloseable {
     private static final int SMALL_ENTRY_BYTES = (int) io_uring_sqe.layout().byteSize();
     private static final int PROBED_OPS = 256;
     private static final long NANOS_PER_SECOND = 1_000_000_000L;
+    private static final int SPARE_BUFFERS = 1024;
 
     private final Kernel kernel;
     private final Arena arena = Arena.ofShared();
@@ -58,6 +61,7 @@ public final class Ring implements AutoCloseable {
     private final MemorySegment waitArgument;
     private final MemorySegment timespec;
     private final BitSet supportedOps;
+    private @Nullable SpareBuffers spareBuffers;
     private long enters;
     private int completingInline;
     private boolean closed;
@@ -322,7 +326,28 @@ public final class Ring implements AutoCloseable {
 
     /** Registers a table of {@code count} buffers, all empty. {@code IORING_REGISTER_BUFFERS2}, sparse. */
     public void registerBuffers(int count) {
-        registerSparse(io_uring_h.IORING_REGISTER_BUFFERS2(), count);
+        registerBuffers(count, 0);
+    }
+
+    /**
+     * Registers a table of empty buffers: the first {@code named} are for {@link #updateBuffer} and for drivers, the
+     * {@code spare} ones behind them for operations on {@link IoBuffer.Pages}, one each while it is under way. A ring without
+     * a table gets one of {@value #SPARE_BUFFERS} spare ones with the first such operation. At most 16384 together.
+     */
+    public void registerBuffers(int named, int spare) {
+        registerSparse(io_uring_h.IORING_REGISTER_BUFFERS2(), named + spare);
+        spareBuffers = new SpareBuffers(named, spare);
+    }
+
+    /** Takes a place in the table for one operation. */
+    int takeBuffer() {
+        if (spareBuffers == null) registerBuffers(0, SPARE_BUFFERS);
+        return Objects.requireNonNull(spareBuffers).take();
+    }
+
+    /** Gives the place back, empty. */
+    void giveBuffer(int index) {
+        Objects.requireNonNull(spareBuffers).give(index);
     }
 
     /**
@@ -333,7 +358,7 @@ public final class Ring implements AutoCloseable {
      */
     public IoBuffer.Fixed updateBuffer(int index, MemorySegment memory) {
         putBuffer(index, memory);
-        return new IoBuffer.Fixed(index, memory.address(), (int) memory.byteSize());
+        return new IoBuffer.Fixed(this, index, memory.address(), (int) memory.byteSize());
     }
 
     /** Takes a buffer out of its table. */

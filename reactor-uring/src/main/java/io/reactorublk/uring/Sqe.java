@@ -81,6 +81,8 @@ public final class Sqe {
                 op(fixedOpcode, fd).addr(fixed.address());
                 entries.set(JAVA_SHORT, at + BUF_INDEX, (short) fixed.index());
             }
+            case IoBuffer.Pages pages -> throw new IllegalArgumentException(
+                    "a driver's pages take a chain of entries: Ring.stageTransfer");
         }
         return len(buffer.length()).off(offset);
     }

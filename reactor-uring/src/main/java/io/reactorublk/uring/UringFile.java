@@ -57,6 +57,7 @@ public final class UringFile {
     private final Arena arena = Arena.ofShared();
     private final ArrayDeque<MemorySegment> scratches = new ArrayDeque<>();
     private int fd = -1;
+    private boolean borrowed;
     private int inFlight;
 
     /**
@@ -70,6 +71,19 @@ public final class UringFile {
      */
     public static Mono<UringFile> open(EventLoop loop, Path path, OpenOption... options) {
         return new FileOpen(loop, path, OpenFlags.of(options)).assembled();
+    }
+
+    /**
+     * A file that somebody else has opened, and goes on owning: {@link #close} waits for what is under way and leaves the
+     * descriptor open. It must stay open until then.
+     *
+     * @param path for messages
+     * @param fd its descriptor, open for reading and writing
+     */
+    public static UringFile borrow(EventLoop loop, Path path, int fd) {
+        UringFile file = new UringFile(loop, path, linux_h.O_RDWR()).opened(fd);
+        file.borrowed = true;
+        return file;
     }
 
     UringFile(EventLoop loop, Path path, int flags) {
@@ -211,6 +225,11 @@ public final class UringFile {
     /** A descriptor's number is used again at once: none of our operations may be on its way when it is given back. */
     private void closeIfIdle() {
         if (inFlight > 0 || !STATE.compareAndSet(this, CLOSING, CLOSED)) return;
+        if (borrowed) {
+            free();
+            whenClosed.tryEmitEmpty();
+            return;
+        }
         if (loop.isDisposed()) {
             afterLoop(this::closeDirectly);
             return;

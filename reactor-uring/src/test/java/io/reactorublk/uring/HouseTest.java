@@ -29,7 +29,8 @@ class HouseTest {
     private static final String ABI = HOUSE + ".abi";
 
     private static final Set<String> API = Set.of("BufferRing", "CompletionHandler", "Errno", "EventLoop", "FileStatus",
-            "IoBuffer", "IoBuffer$Fixed", "IoBuffer$Segment", "Kernel", "KernelException", "Ring", "RingConfig", "Sqe",
+            "IoBuffer", "IoBuffer$Fixed", "IoBuffer$Segment", "IoBuffer$Pages",
+            "IoBuffer$Owner", "IoBuffer$Registrar", "Kernel", "KernelException", "Ring", "RingConfig", "Sqe",
             "UringFile", "UringOpenOption");
 
     private static final JavaClasses CLASSES = new ClassFileImporter()

@@ -108,7 +108,7 @@ abstract class RegistrationContract extends RingHarness {
         MemorySegment memory = memory(8192);
         ring.registerBuffers(1);
         ring.updateBuffer(0, memory.asSlice(0, 4096));
-        stage("write").write(pipe.writer(), new IoBuffer.Fixed(0, memory.address() + 4090, 10), 0);
+        stage("write").write(pipe.writer(), new IoBuffer.Fixed(ring, 0, memory.address() + 4090, 10), 0);
         awaitAll();
         assertThat(result("write")).isEqualTo(EFAULT);
     }
@@ -128,7 +128,7 @@ abstract class RegistrationContract extends RingHarness {
     void aBufferThatWasNeverRegisteredIsRefused() {
         Pipe pipe = world.pipe();
         MemorySegment memory = memory(4096);
-        stage("write").write(pipe.writer(), new IoBuffer.Fixed(0, memory.address(), 10), 0);
+        stage("write").write(pipe.writer(), new IoBuffer.Fixed(ring, 0, memory.address(), 10), 0);
         awaitAll();
         assertThat(result("write")).isEqualTo(EFAULT);
     }

@@ -190,10 +190,10 @@ class DriverCommandTest {
         assertThat(command.registerBuffer(1, pages, () -> events.add("given back"))).isZero();
         assertThat(command.registerBuffer(1, pages, () -> {})).isEqualTo(Errno.EBUSY.result());
         assertThat(command.registerBuffer(2, pages, () -> {})).isEqualTo(Errno.EINVAL.result());
-        stage().read(file, new IoBuffer.Fixed(1, 10, 7), 0);
+        stage().read(file, new IoBuffer.Fixed(ring, 1, 10, 7), 0);
         turn();
         assertThat(pages.get(JAVA_BYTE, 10)).isEqualTo((byte) 'c');
-        stage().write(file, new IoBuffer.Fixed(1, 10, 4), 3);
+        stage().write(file, new IoBuffer.Fixed(ring, 1, 10, 4), 3);
         turn();
         assertThat(disk.content()).asString().isEqualTo("concont");
         assertThat(command.unregisterBuffer(1)).isZero();

@@ -1,35 +1,32 @@
-package io.reactorublk.target;
+package io.reactorublk;
 
-import io.reactorublk.BlockRequest;
-import io.reactorublk.uring.EventLoop;
-import java.time.Duration;
-import java.util.concurrent.TimeUnit;
-import java.util.function.Predicate;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.reactivestreams.Subscription;
 import reactor.core.CoreSubscriber;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.FluxOperator;
+import reactor.core.publisher.Mono;
 import reactor.core.publisher.Operators;
+import reactor.util.Logger;
+import reactor.util.Loggers;
 import reactor.util.context.Context;
 
 /**
- * Holds some requests back for a while. An operator of its own because it passes demand on as it is, which {@code flatMap}
- * does not, and lets requests overtake each other, which {@code delaySequence} does not.
+ * Holds each request back until something has happened. An operator of its own because it passes demand on as it is, which
+ * {@code flatMap} does not, and lets requests overtake each other, which {@code delayUntil} does not.
  *
- * <p>Needs no lock: requests are delivered on the loop, and the loop's timers run there.
+ * <p>Needs no lock: requests are delivered on the queue's loop, and what they wait for completes there.
  */
-final class DelayedRequests extends FluxOperator<BlockRequest, BlockRequest> {
+final class HoldUntil extends FluxOperator<BlockRequest, BlockRequest> {
 
-    private final EventLoop loop;
-    private final Predicate<BlockRequest> held;
-    private final long delayNanos;
+    private static final Logger LOG = Loggers.getLogger(HoldUntil.class);
 
-    DelayedRequests(Flux<? extends BlockRequest> requests, EventLoop loop, Predicate<BlockRequest> held, Duration delay) {
+    private final Function<? super BlockRequest, ? extends Mono<?>> gate;
+
+    HoldUntil(Flux<? extends BlockRequest> requests, Function<? super BlockRequest, ? extends Mono<?>> gate) {
         super(requests);
-        this.loop = loop;
-        this.held = held;
-        delayNanos = TimeUnit.NANOSECONDS.convert(delay);              // not toNanos, which cannot say "for ever"
+        this.gate = gate;
     }
 
     @Override
@@ -62,12 +59,13 @@ final class DelayedRequests extends FluxOperator<BlockRequest, BlockRequest> {
 
         @Override
         public void onNext(BlockRequest request) {
-            if (held.test(request)) {
-                holding++;
-                loop.schedule(() -> release(request), delayNanos, TimeUnit.NANOSECONDS);
-            } else {
+            Mono<?> opening = gate.apply(request);
+            if (opening == Mono.empty()) {                             // the one empty Mono: there is nothing to wait for
                 actual.onNext(request);
+                return;
             }
+            holding++;
+            opening.subscribe(nothing -> {}, e -> refuse(request, e), () -> release(request));
         }
 
         private void release(BlockRequest request) {
@@ -78,6 +76,14 @@ final class DelayedRequests extends FluxOperator<BlockRequest, BlockRequest> {
                 actual.onNext(request);
                 completeIfEmpty();
             }
+        }
+
+        private void refuse(BlockRequest request, Throwable e) {
+            LOG.warn(request + " is answered with EIO because what it waited for failed", e);
+            holding--;
+            Operators.onDiscard(request, currentContext());
+            if (!ended) request(1);                                    // in its place
+            completeIfEmpty();
         }
 
         @Override

@@ -1,0 +1,211 @@
+package io.reactorublk;
+
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT;
+
+import io.reactorublk.abi.ublk_cmd_h;
+import io.reactorublk.abi.ublksrv_io_cmd;
+import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.EventLoop;
+import io.reactorublk.uring.IoBuffer;
+import io.reactorublk.uring.Kernel;
+import io.reactorublk.uring.KernelException;
+import io.reactorublk.uring.Ring;
+import io.reactorublk.uring.Sqe;
+import io.reactorublk.uring.UringFile;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.BitSet;
+import java.util.Objects;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import org.jspecify.annotations.Nullable;
+import reactor.core.publisher.Mono;
+
+/**
+ * Bytes in all modes but {@link DataMode#COPY}: they stay in the kernel, and are reached through the character device, by
+ * {@code pread(2)} and {@code pwrite(2)} at an offset that names them, or as pages in a ring's table of buffers.
+ *
+ * <pre>
+ *   offset:   63      53 52        41 40     25 24       0
+ *            +----------+------------+---------+----------+
+ *            |    0     |   queue    |   tag   |   byte   |  + 2 GiB       UBLKSRV_IO_BUF_OFFSET
+ *            +----------+------------+---------+----------+
+ *
+ *   table:    0 ... depth                 pages of the request with this tag            (ZERO_COPY)
+ *             depth ... 2 * depth         the same, once a lost target knows the first
+ *             2 * depth ...               for one operation each
+ * </pre>
+ *
+ * The driver holds a request until the last reference to its pages is gone, so an answer that comes too early corrupts
+ * nothing. Mirrors {@code ublk_ch_read_iter}, {@code ublk_register_io_buf} and {@code ublk_auto_buf_reg}.
+ */
+final class CharDeviceBuffers extends DataBuffers {
+
+    private static final long FIRST_OFFSET = Integer.toUnsignedLong(ublk_cmd_h.UBLKSRV_IO_BUF_OFFSET());
+    private static final int REGISTER = (int) ublk_cmd_h.UBLK_U_IO_REGISTER_IO_BUF();
+    private static final int UNREGISTER = (int) ublk_cmd_h.UBLK_U_IO_UNREGISTER_IO_BUF();
+    /** {@code IORING_MAX_REG_BUFFERS}. */
+    private static final int MAX_TABLE = 16384;
+
+    private final DataMode mode;
+    private final int depth;
+    private final int bytesPerTag;
+    private final MemorySegment memory;
+    private final BitSet quarantined = new BitSet();
+    /** For {@link DataMode#LATE_COPY}: as many as were needed at a time. */
+    private final Queue<MemorySegment> spare = new ConcurrentLinkedQueue<>();
+    private final Kernel kernel;
+    private int charDevice;
+    private int queueId;
+    private @Nullable UringFile requests;
+    private @Nullable Ring ring;
+
+    CharDeviceBuffers(DataMode mode, Kernel kernel, int depth, int bytesPerTag, Arena arena) {
+        this.mode = mode;
+        this.kernel = kernel;
+        this.depth = depth;
+        this.bytesPerTag = bytesPerTag;
+        memory = mode.hasMemory() ? QueueMemory.locked(kernel, (long) depth * bytesPerTag, arena) : MemorySegment.NULL;
+    }
+
+    @Override
+    void attach(EventLoop loop, int charDevice, int queueId) {
+        this.charDevice = charDevice;
+        this.queueId = queueId;
+        ring = loop.ring();
+        requests = UringFile.borrow(loop, Path.of("/dev/ublkc"), charDevice);
+        int named = mode == DataMode.ZERO_COPY ? 2 * depth : 0;
+        if (!mode.hasMemory() && mode != DataMode.LATE_COPY) {
+            loop.ring().registerBuffers(named, Math.min(MAX_TABLE - named, 8 * depth));
+        }
+    }
+
+    @Override
+    Mono<Void> detach() {
+        return requests == null ? Mono.empty() : requests.close();
+    }
+
+    @Override
+    IoBuffer buffer(BlockRequest request, @Nullable EventLoop loop) {
+        int length = (int) request.length();
+        return switch (mode) {
+            case COPY, USER_COPY -> new IoBuffer.Segment(
+                    memory.asSlice((long) request.tag() * bytesPerTag, length), request.bytes());
+            case LATE_COPY -> throw new UnsupportedOperationException("the bytes of " + request
+                    + " are not copied before somebody asks for them; use look(), fill() or another DataMode");
+            case ZERO_COPY -> request.needsRegistration() || (loop != null && loop.ring() != ring)
+                    ? new IoBuffer.Pages(new RequestPages(request), 0, length)
+                    : new IoBuffer.Fixed(Objects.requireNonNull(ring), request.tag(), 0, length, request.bytes());
+            case LATE_ZERO_COPY -> new IoBuffer.Pages(new RequestPages(request), 0, length);
+        };
+    }
+
+    /** The two commands for the pages of one request. */
+    private final class RequestPages implements IoBuffer.Registrar {
+
+        private final BlockRequest request;
+        private final IoBuffer.Owner bytes;
+
+        RequestPages(BlockRequest request) {
+            this.request = request;
+            bytes = request.bytes();
+        }
+
+        @Override
+        public void begin() {
+            bytes.begin();
+        }
+
+        @Override
+        public void end() {
+            bytes.end();
+        }
+
+        @Override
+        public void register(Sqe sqe, int index) {
+            write(sqe.command(charDevice, REGISTER), index);
+        }
+
+        @Override
+        public void unregister(Sqe sqe, int index) {
+            write(sqe.command(charDevice, UNREGISTER), index);
+        }
+
+        private void write(Sqe sqe, int index) {
+            MemorySegment payload = sqe.payload(ublksrv_io_cmd.layout().byteSize());
+            payload.set(JAVA_SHORT, ublksrv_io_cmd.q_id$offset(), (short) queueId);
+            payload.set(JAVA_SHORT, ublksrv_io_cmd.tag$offset(), (short) request.tag());
+            payload.set(JAVA_LONG, ublksrv_io_cmd.addr$offset(), index);
+        }
+
+        @Override
+        public String toString() {
+            return "pages of " + request;
+        }
+    }
+
+    @Override
+    boolean areVisible() {
+        return mode.hasMemory();
+    }
+
+    @Override
+    boolean hasBuffers() {
+        return mode != DataMode.LATE_COPY;
+    }
+
+    @Override
+    MemorySegment takeMemory() {
+        MemorySegment free = spare.poll();
+        return free != null ? free : kernel.allocate(bytesPerTag, Arena.ofAuto());
+    }
+
+    @Override
+    void giveMemory(MemorySegment memory) {
+        spare.add(memory);
+    }
+
+    @Override
+    Mono<Void> look(BlockRequest request, int from, MemorySegment into) {
+        return Mono.defer(() -> {
+            requireCopy(request, Operation.WRITE, from, into);
+            return whole(into, requests().read(new IoBuffer.Segment(into, request.bytes()), offset(request, from)));
+        });
+    }
+
+    @Override
+    Mono<Void> fill(BlockRequest request, int at, MemorySegment bytes) {
+        return Mono.defer(() -> {
+            requireCopy(request, Operation.READ, at, bytes);
+            return whole(bytes, requests().write(new IoBuffer.Segment(bytes, request.bytes()), offset(request, at)));
+        });
+    }
+
+    private UringFile requests() {
+        return Objects.requireNonNull(requests);
+    }
+
+    private long offset(BlockRequest request, int from) {
+        return FIRST_OFFSET
+                + (((long) queueId << ublk_cmd_h.UBLK_QID_OFF()) | ((long) request.tag() << ublk_cmd_h.UBLK_TAG_OFF()) | from);
+    }
+
+    private static Mono<Void> whole(MemorySegment memory, Mono<Integer> copied) {
+        return copied.handle((bytes, sink) -> {
+            if (bytes != memory.byteSize()) sink.error(new KernelException("copy " + memory.byteSize() + " bytes of a request", Errno.EIO));
+        });
+    }
+
+    @Override
+    int index(int tag) {
+        return mode != DataMode.ZERO_COPY ? 0 : quarantined.get(tag) ? depth + tag : tag;
+    }
+
+    /** Its index names nothing from now on, so that a late operation of the target's finds nothing rather than another request. */
+    @Override
+    void quarantine(int tag) {
+        quarantined.set(tag);
+    }
+}
