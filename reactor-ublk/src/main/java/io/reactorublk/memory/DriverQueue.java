@@ -368,7 +368,7 @@ final class DriverQueue {
     private void poison(Command command, IoRequest request, long before, long address) {
         if (!request.hasData() || before != address) return;
         try {
-            device.driver().poison().put(command.memory(address, request.length()), request + " of " + this);
+            device.driver().poison().put(command.memory(address, request.length()), request.name(), this);
         } catch (KernelException e) {
             // The server has freed it: nobody will find anything there.
         }

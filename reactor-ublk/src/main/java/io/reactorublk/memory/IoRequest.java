@@ -76,8 +76,21 @@ final class IoRequest {
         return length > 0;
     }
 
+    /** What it is at this moment, to be put into words if somebody asks. */
+    Name name() {
+        return new Name(operation, length, offset, tag);
+    }
+
+    record Name(int operation, long length, long offset, int tag) {
+
+        @Override
+        public String toString() {
+            return NAMES[operation] + " of " + length + " bytes at " + offset + " (tag " + tag + ")";
+        }
+    }
+
     @Override
     public String toString() {
-        return NAMES[operation] + " of " + length + " bytes at " + offset + " (tag " + tag + ")";
+        return name().toString();
     }
 }

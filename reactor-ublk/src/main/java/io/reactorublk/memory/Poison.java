@@ -20,7 +20,7 @@ final class Poison {
     private static final int CHUNK = 64 << 10;
     private static final MemorySegment CLEAN = clean();
 
-    private record Dose(MemorySegment memory, String request) {}
+    private record Dose(MemorySegment memory, IoRequest.Name request, DriverQueue queue) {}
 
     private final Map<Long, Dose> doses = new HashMap<>();
     private final Breaches breaches;
@@ -36,9 +36,9 @@ final class Poison {
     }
 
     /** A request was answered. */
-    void put(MemorySegment memory, String request) {
+    void put(MemorySegment memory, IoRequest.Name request, DriverQueue queue) {
         memory.fill(PATTERN);
-        doses.put(memory.address(), new Dose(memory, request));
+        doses.put(memory.address(), new Dose(memory, request, queue));
     }
 
     /** The memory at this address is about to belong to another request. */
@@ -57,8 +57,8 @@ final class Poison {
         if (dose == null || !dose.memory.scope().isAlive()) return;
         long at = firstTouched(dose.memory);
         if (at < 0) return;
-        breaches.add("the memory of %s was written after it had been answered: byte %d is 0x%02x".formatted(
-                dose.request, at, dose.memory.get(ValueLayout.JAVA_BYTE, at)));
+        breaches.add("the memory of %s of %s was written after it had been answered: byte %d is 0x%02x".formatted(
+                dose.request, dose.queue, at, dose.memory.get(ValueLayout.JAVA_BYTE, at)));
     }
 
     private static long firstTouched(MemorySegment memory) {
