@@ -126,6 +126,13 @@ public final class MemoryFile {
         return written.toArray();
     }
 
+    /** What a program would read of a range; less of it where the file ends. */
+    public byte[] content(long offset, int length) {
+        byte[] range = new byte[Math.clamp(written.size() - offset, 0, length)];
+        written.read(MemorySegment.ofArray(range), offset);
+        return range;
+    }
+
     /** What is on the disk: what would be left if the power failed now, at the least. */
     public byte[] durableContent() {
         return durable.toArray();
