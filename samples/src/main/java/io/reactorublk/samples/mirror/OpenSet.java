@@ -183,8 +183,15 @@ public final class OpenSet {
         public Mono<Void> write(ReplicaHeader header) {
             return Mono.defer(() -> {
                 header.encode(slot.asByteBuffer());
-                return file.write(IoBuffer.of(slot), header.slotOffset()).flatMap(count -> count == ReplicaHeader.SLOT_BYTES
-                        ? file.dataSync() : Mono.error(new IOException("only " + count + " bytes of the header were written")));
+                return write(IoBuffer.of(slot), header.slotOffset());
+            });
+        }
+
+        private Mono<Void> write(IoBuffer rest, long offset) {
+            return file.write(rest, offset).flatMap(count -> {
+                if (count == rest.length()) return file.dataSync();
+                if (count == 0) return Mono.error(new IOException("nothing of the header was written"));
+                return write(rest.slice(count, rest.length() - count), offset + count);
             });
         }
 
