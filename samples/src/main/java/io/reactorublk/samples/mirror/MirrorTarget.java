@@ -23,8 +23,9 @@ import reactor.core.publisher.Mono;
  *
  * <p><b>A slow write</b> is abandoned, and its request answered: the kernel may then still take the late write's bytes from
  * memory that belongs to another request already, and write these to the slow replica. That is harmless only because that
- * replica is stale by then and is never read; whoever brings it back must first wait for what it has in flight, which
- * {@link Replica#close} does.
+ * replica is stale by then, on the disks, and is never read; whoever brings it back must first wait for what it has in
+ * flight, which {@link Replica#close} does. If that cannot be put down, because writes fail, the request waits for the late
+ * write: a restart may read what it leaves.
  *
  * <p><b>A slow read</b> is never abandoned, because it would put its bytes into memory that belongs to another request. Its
  * replica leaves, so that no other read goes there, and the read itself waits for the kernel; if the replica was live to the
@@ -149,7 +150,7 @@ public final class MirrorTarget implements BlockTarget {
                 set.leave(missing, why);
                 if ((set.live() & ~outcome.done()) != 0) set.fail("the last replica failed. " + why);
             }
-            if (!set.isWritable()) return Mono.just(request.fail(Errno.EIO));
+            if (!set.isWritable()) return outcome.ended().then(Mono.fromSupplier(() -> request.fail(Errno.EIO)));
             if (missing == 0) return Mono.just(request.complete());
             return set.settled().publishOn(loop).then(Mono.defer(() -> acknowledge(request, outcome)));
         }
