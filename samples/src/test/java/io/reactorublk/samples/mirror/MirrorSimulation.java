@@ -260,7 +260,10 @@ final class MirrorSimulation {
         MemoryDisk disk = ublk.disk(used.device());
         int most = 1 + pick(once(2) ? 3 : 16);
         int end = once(4) ? pick(100) : 200 + pick(1500);
+        int live = used.set().live();
         for (int i = 0; i < end; i++) {
+            if (used.set().live() != live && once(3)) return diesSoon();
+            live = used.set().live();
             if (applications.outstanding() < most && once(6)) {
                 applications.submit(disk);
             } else if (faulty && once(300)) {
@@ -279,6 +282,13 @@ final class MirrorSimulation {
             compare("when all has ended");
         }
         return stops;
+    }
+
+    /** The worst moment to die: somebody has left, and perhaps it is not on the disks yet. */
+    private boolean diesSoon() {
+        happened("killed when somebody had left");
+        for (int i = pick(20); i > 0; i--) move();
+        return false;
     }
 
     /** Whether it ended in order. */
