@@ -18,7 +18,7 @@ final class Cancellation extends Operation {
         int found = 0;
         int cancelled = 0;
         for (Operation operation : List.copyOf(ring.inFlight())) {
-            if (!any && operation.entry.userData != entry.addr) continue;
+            if (!operation.isWithinReach() || (!any && operation.entry.userData != entry.addr)) continue;
             found++;
             if (operation.cancel()) cancelled++;
             if (!all) break;

@@ -28,7 +28,13 @@ final class DriverCommand extends Operation implements CharacterDevice.Command {
         device.command(this);
     }
 
-    /** {@code io_wq_cancel_cb}: a signal for the worker. A command parked in the driver is out of reach. */
+    /** A command parked in the driver is not. */
+    @Override
+    boolean isWithinReach() {
+        return isWorkers;
+    }
+
+    /** {@code io_wq_cancel_cb}: a signal for the worker. */
     @Override
     boolean cancel() {
         if (isWorkers && !hasEnded() && cancelled != null) cancelled.run();

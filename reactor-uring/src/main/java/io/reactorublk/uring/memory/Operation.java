@@ -44,6 +44,11 @@ abstract class Operation {
         return false;
     }
 
+    /** Whether a cancellation finds it at all, {@code io_try_cancel}. */
+    boolean isWithinReach() {
+        return true;
+    }
+
     /** The ring is gone, and nobody hears of the operation any more. */
     void abandon() {
         ended = true;
