@@ -24,8 +24,12 @@ final class MemoryDevices implements DeviceFixture {
             return Stream.of(null, 1L, 2L, 3L, ThreadLocalRandom.current().nextLong()).map(Chance::new);
         }
 
+        MemoryUblk ublk() {
+            return seed == null ? MemoryUblk.create() : MemoryUblk.create(seed);
+        }
+
         MemoryDevices devices() {
-            return new MemoryDevices(seed == null ? MemoryUblk.create() : MemoryUblk.create(seed));
+            return new MemoryDevices(ublk());
         }
 
         @Override

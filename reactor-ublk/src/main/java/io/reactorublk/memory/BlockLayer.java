@@ -11,8 +11,8 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A disk as the block layer has it: requests wait for a tag of a hardware queue, go to the driver, and end. Without a
- * scheduler, so nothing is merged and a tag is kept until its request ends. Mirrors {@code struct gendisk} and
+ * A disk as the block layer has it: requests wait for a tag of a hardware queue, go to the driver, and end. Nothing is
+ * merged. Mirrors {@code struct gendisk} and
  * {@code blk-mq.c}.
  */
 final class BlockLayer {
@@ -79,13 +79,18 @@ final class BlockLayer {
 
     /** Gives a request a tag, if one is free, and the request to the driver. */
     private boolean issue(HardwareQueue queue, IoRequest request, boolean last) {
+        if (!takeTag(queue, request)) return false;
+        queue.driver.queueRequest(request, last || driver.chance().once(4));
+        return true;
+    }
+
+    private boolean takeTag(HardwareQueue queue, IoRequest request) {
         int free = queue.driver.depth() - queue.inUse.cardinality();
         if (free == 0) return false;
         int tag = queue.inUse.nextClearBit(0);
         for (int skip = driver.chance().pick(free); skip > 0; skip--) tag = queue.inUse.nextClearBit(tag + 1);
         queue.inUse.set(tag);
         request.tag = tag;
-        queue.driver.queueRequest(request, last || driver.chance().once(4));
         return true;
     }
 
@@ -104,9 +109,16 @@ final class BlockLayer {
         return KNOWN.contains(errno) ? errno : Errno.EIO;
     }
 
-    /** {@code blk_mq_requeue_request}: a worker gives it to the driver again. It keeps its tag. */
+    /** {@code blk_mq_requeue_request}: a worker gives it to the driver again. With a scheduler, perhaps under another tag. */
     void requeue(DriverQueue to, IoRequest request) {
-        driver.worker(() -> to.queueRequest(request, true));
+        driver.worker(() -> {
+            if (driver.chance().once(2)) {
+                HardwareQueue queue = queues.get(to.id());
+                queue.inUse.clear(request.tag);
+                takeTag(queue, request);
+            }
+            to.queueRequest(request, true);
+        });
     }
 
     /** Requests of a queue that wait for a tag. */

@@ -1,6 +1,7 @@
 package io.reactorublk.memory;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.reactorublk.abi.ublk_cmd_h;
@@ -22,6 +23,7 @@ final class ControlFile implements OpenFile {
 
     private static final long PAYLOAD_BYTES = ublksrv_ctrl_cmd.layout().byteSize();
     private static final long INFO_BYTES = ublksrv_ctrl_dev_info.layout().byteSize();
+    private static final int PARAMS_HEADER_BYTES = 2 * Integer.BYTES;
     private static final int PAGE = 4096;
     private static final int MAX_ID = 1 << 20;
     private static final long AUTOMATIC = ublk_cmd_h.UBLK_F_CMD_IOCTL_ENCODE() | ublk_cmd_h.UBLK_F_URING_CMD_COMP_IN_TASK()
@@ -102,6 +104,7 @@ final class ControlFile implements OpenFile {
                 } else if (operation == ublk_cmd_h.UBLK_U_CMD_UPDATE_SIZE()) {
                     updateSize(device());
                 } else {
+                    device();
                     complete(Errno.EOPNOTSUPP.result());
                 }
             } catch (KernelException e) {
@@ -148,6 +151,7 @@ final class ControlFile implements OpenFile {
         // --------------------------------------------------------------------------------------- one by one
 
         private void getFeatures() {
+            require(length() == Long.BYTES);
             buffer(Long.BYTES).set(JAVA_LONG, 0, KNOWN);
             complete(0);
         }
@@ -176,20 +180,23 @@ final class ControlFile implements OpenFile {
         }
 
         private void setParams(DriverDevice device) {
-            MemorySegment given = buffer(2 * Integer.BYTES);
-            int stated = given.get(java.lang.foreign.ValueLayout.JAVA_INT, 0);
-            require(stated > 0);
-            device.setParams(buffer(Math.min(stated, ublk_params.layout().byteSize())));
+            MemorySegment given = params();
+            require(given.get(JAVA_INT, ublk_params.types$offset()) != 0);
+            device.setParams(given);
             complete(0);
         }
 
         private void getParams(DriverDevice device) {
-            MemorySegment room = buffer(2 * Integer.BYTES);
-            int stated = room.get(java.lang.foreign.ValueLayout.JAVA_INT, 0);
-            require(stated > 0 && stated <= length());
-            long bytes = Math.min(stated, ublk_params.layout().byteSize());
-            MemorySegment.copy(device.params(), 0, buffer(bytes), 0, bytes);
+            MemorySegment room = params();
+            room.copyFrom(device.params().asSlice(0, room.byteSize()));
             complete(0);
+        }
+
+        /** More than {@code struct ublk_params_header}, of which the first number says how much. */
+        private MemorySegment params() {
+            long stated = Integer.toUnsignedLong(buffer(PARAMS_HEADER_BYTES + 1).get(JAVA_INT, ublk_params.len$offset()));
+            require(stated > 0 && stated <= length());
+            return buffer(Math.min(stated, ublk_params.layout().byteSize()));
         }
 
         private void getInfo(DriverDevice device) {

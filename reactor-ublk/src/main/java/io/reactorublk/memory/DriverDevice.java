@@ -2,8 +2,10 @@ package io.reactorublk.memory;
 
 import io.reactorublk.abi.ublk_batch_io;
 import io.reactorublk.abi.ublk_cmd_h;
+import io.reactorublk.abi.ublk_param_devt;
 import io.reactorublk.abi.ublk_params;
 import io.reactorublk.abi.ublksrv_ctrl_dev_info;
+import io.reactorublk.abi.ublksrv_io_cmd;
 import io.reactorublk.abi.ublksrv_io_desc;
 import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.KernelException;
@@ -21,7 +23,7 @@ import org.jspecify.annotations.Nullable;
  * {@code ublk_ch_batch_io_fops}.
  *
  * <pre>
- *   DEAD ──start, all tags prepared──► LIVE ──stopped, or its server is gone──► DEAD, for ever
+ *   DEAD ──start, all tags prepared──► LIVE ──stopped, or its server is gone──► DEAD
  * </pre>
  */
 final class DriverDevice implements CharacterDevice {
@@ -30,6 +32,10 @@ final class DriverDevice implements CharacterDevice {
     private static final Duration MAPPING_LOOK = Duration.ofMillis(1);
     private static final int PREP = (int) ublk_cmd_h.UBLK_U_IO_PREP_IO_CMDS();
     private static final int FETCH = (int) ublk_cmd_h.UBLK_U_IO_FETCH_IO_CMDS();
+    /** {@code UBLK_PARAM_TYPE_ALL} of the driver; it drops others in silence. */
+    private static final int PARAM_TYPES = ublk_cmd_h.UBLK_PARAM_TYPE_BASIC() | ublk_cmd_h.UBLK_PARAM_TYPE_DISCARD()
+            | ublk_cmd_h.UBLK_PARAM_TYPE_DEVT() | ublk_cmd_h.UBLK_PARAM_TYPE_ZONED() | ublk_cmd_h.UBLK_PARAM_TYPE_DMA_ALIGN()
+            | ublk_cmd_h.UBLK_PARAM_TYPE_SEGMENT() | ublk_cmd_h.UBLK_PARAM_TYPE_INTEGRITY();
     private static final int COMMIT = (int) ublk_cmd_h.UBLK_U_IO_COMMIT_IO_CMDS();
 
     private final MemoryUblkDriver driver;
@@ -47,7 +53,6 @@ final class DriverDevice implements CharacterDevice {
     private @Nullable BlockLayer lingering;
     private boolean open;
     private boolean wasReady;
-    private boolean used;
     private boolean deleted;
     private boolean freed;
 
@@ -97,14 +102,22 @@ final class DriverDevice implements CharacterDevice {
 
     /** {@code ublk_ctrl_set_params}. */
     void setParams(MemorySegment given) {
-        if (used) throw new KernelException("ublk_ctrl_set_params", Errno.EACCES);
-        params.fill((byte) 0);
+        if (isUsed()) throw new KernelException("ublk_ctrl_set_params", Errno.EACCES);
         limits = null;
-        MemorySegment.copy(given, 0, params, 0, Math.min(given.byteSize(), params.byteSize()));
-        limits = DiskLimits.of(params, maxIoBytes);
+        params.asSlice(0, given.byteSize()).copyFrom(given);
+        ublk_params.types(params, ublk_params.types(params) & PARAM_TYPES);
+        try {
+            limits = DiskLimits.of(params, maxIoBytes);
+        } catch (KernelException e) {
+            ublk_params.types(params, 0);
+            throw e;
+        }
     }
 
+    /** {@code ublk_ctrl_get_params}: what was set, and the numbers of the devices. */
     MemorySegment params() {
+        ublk_params.types(params, ublk_params.types(params) | ublk_cmd_h.UBLK_PARAM_TYPE_DEVT());
+        ublk_param_devt.char_minor(ublk_params.devt(params), id);
         return params;
     }
 
@@ -134,10 +147,15 @@ final class DriverDevice implements CharacterDevice {
         return queues.stream().allMatch(DriverQueue::isReady);
     }
 
+    /** {@code UB_STATE_USED}, from the start until {@code ublk_free_disk}: until the last application has closed the disk. */
+    private boolean isUsed() {
+        return disk != null || lingering != null;
+    }
+
     /** {@code ublk_ctrl_start_dev}, once all tags are there. The partition scan is a worker's. */
     int start() {
-        if (used) return Errno.EEXIST.result();
-        used = true;
+        if (!isReady()) return Errno.EINVAL.result();                  // it was, but its server has gone since
+        if (isUsed()) return Errno.EEXIST.result();
         BlockLayer started = new BlockLayer(driver, java.util.Objects.requireNonNull(limits), queues, this::lastOpenerGone);
         disk = started;
         boolean scan = driver.scansPartitions() && (flags & ublk_cmd_h.UBLK_F_NO_AUTO_PART_SCAN()) == 0;
@@ -275,8 +293,9 @@ final class DriverDevice implements CharacterDevice {
                 command.complete(queue.commit(command));
             } else if (operation == PREP) {
                 command.complete(queue.prepare(command));
-            } else {
-                throw new KernelException("ublk_ch_batch_io_uring_cmd", Errno.EOPNOTSUPP);
+            } else {                                                   // ublk_handle_non_batch_cmd
+                boolean valid = Short.toUnsignedInt(ublksrv_io_cmd.tag(command.payload())) < depth;
+                throw new KernelException("ublk_ch_batch_io_uring_cmd", valid ? Errno.EOPNOTSUPP : Errno.EINVAL);
             }
         }
 
@@ -286,21 +305,27 @@ final class DriverDevice implements CharacterDevice {
         }
     }
 
-    /** {@code ublk_ch_release_work_fn}: the server is gone. Without recovery its disk goes too. */
+    /** {@code ublk_ch_release_work_fn}: the server is gone. Without recovery its disk goes too. Without a disk all stays as it is. */
     private void released() {
+        if (isMapped()) {                                              // which keeps the file open
+            driver.workerAfter(MAPPING_LOOK, this::released);
+            return;
+        }
         driver.poison().liftAll();
         if (disk == null) {
-            reset();
+            closed();
             return;
         }
         startCancel();
         for (DriverQueue queue : queues) queue.abortRequests();
-        deleteDisk(this::reset);
+        deleteDisk(() -> {
+            for (DriverQueue queue : queues) queue.reset();            // ublk_reset_ch_dev
+            wasReady = false;
+            closed();
+        });
     }
 
-    /** {@code ublk_reset_ch_dev}. */
-    private void reset() {
-        for (DriverQueue queue : queues) queue.reset();
+    private void closed() {
         open = false;
         checkFreed();
     }

@@ -69,6 +69,7 @@ final class DriverQueue {
     private final Slot[] slots;
     private final Deque<Integer> fifo = new ArrayDeque<>();
     private final Deque<Fetch> parked = new ArrayDeque<>();
+    private final MemorySegment descriptors;
     private final List<MemorySegment> mappings = new ArrayList<>();
     private @Nullable Fetch active;
     private boolean forceAbort;
@@ -80,6 +81,7 @@ final class DriverQueue {
     DriverQueue(DriverDevice device, int id, int depth) {
         this.device = device;
         this.id = id;
+        descriptors = DriverDevice.zeroes(depth * DESCRIPTOR_BYTES);
         slots = new Slot[depth];
         for (int tag = 0; tag < depth; tag++) slots[tag] = new Slot();
     }
@@ -129,20 +131,22 @@ final class DriverQueue {
 
     /** {@code ublk_setup_iod}. */
     private void describe(IoRequest request, long address) {
+        long at = request.tag * DESCRIPTOR_BYTES;
+        MemorySegment descriptor = descriptors.asSlice(at, ublksrv_io_desc.layout());
+        ublksrv_io_desc.op_flags(descriptor, request.operation | request.flags);
+        ublksrv_io_desc.nr_sectors(descriptor, (int) (request.length() / DiskLimits.SECTOR_BYTES));
+        ublksrv_io_desc.start_sector(descriptor, request.operation == IoRequest.FLUSH ? -1 : request.offset() / DiskLimits.SECTOR_BYTES);
+        ublksrv_io_desc.addr(descriptor, address);
         for (MemorySegment mapping : mappings) {
-            if (!mapping.scope().isAlive()) continue;
-            MemorySegment descriptor = mapping.asSlice(request.tag * DESCRIPTOR_BYTES, ublksrv_io_desc.layout());
-            ublksrv_io_desc.op_flags(descriptor, request.operation | request.flags);
-            ublksrv_io_desc.nr_sectors(descriptor, (int) (request.length() / DiskLimits.SECTOR_BYTES));
-            ublksrv_io_desc.start_sector(descriptor, request.operation == IoRequest.FLUSH ? -1 : request.offset() / DiskLimits.SECTOR_BYTES);
-            ublksrv_io_desc.addr(descriptor, address);
+            if (mapping.scope().isAlive()) MemorySegment.copy(descriptor, 0, mapping, at, DESCRIPTOR_BYTES);
         }
     }
 
-    /** {@code ublk_ch_mmap}: from now on the server sees descriptors here. */
-    void map(MemorySegment descriptors) {
-        mappings.removeIf(mapping -> !mapping.scope().isAlive());
-        mappings.add(descriptors);
+    /** {@code ublk_ch_mmap}: from now on the server sees descriptors here, and those that are there already. */
+    void map(MemorySegment mapping) {
+        mappings.removeIf(old -> !old.scope().isAlive());
+        MemorySegment.copy(descriptors, 0, mapping, 0, descriptors.byteSize());
+        mappings.add(mapping);
     }
 
     void unmap() {
@@ -260,6 +264,7 @@ final class DriverQueue {
         if (count > slots.length) throw new KernelException("ublk_check_batch_cmd", Errno.E2BIG);
         boolean valid = ublk_batch_io.flags(payload) == COPY && Byte.toUnsignedInt(ublk_batch_io.elem_bytes(payload)) == COPY_ELEMENT_BYTES;
         if (!valid) throw new KernelException("ublk_check_batch_cmd", Errno.EINVAL);
+        if (count == 0) return MemorySegment.NULL;                     // ublk_walk_cmd_buf has nothing to copy
         return command.memory(command.address(), (long) count * COPY_ELEMENT_BYTES);
     }
 
@@ -277,7 +282,7 @@ final class DriverQueue {
         List<Integer> done = new ArrayList<>();
         for (long at = 0; at < elements.byteSize(); at += COPY_ELEMENT_BYTES) {
             int tag = tagOf(elements, at);
-            Errno refusal = device.isReady() ? Errno.EBUSY : prepare(tag, addressOf(elements, at));
+            Errno refusal = prepare(tag, addressOf(elements, at));
             if (refusal != null) {
                 for (int undone : done) slots[undone].prepared = false;
                 return refusal.result();
@@ -285,13 +290,19 @@ final class DriverQueue {
             done.add(tag);
         }
         ready += done.size();
+        if (!done.isEmpty() && isReady()) {                            // ublk_queue_reset_io_flags
+            canceling = false;
+            forceAbort = false;
+        }
         device.checkReady();
         return 0;
     }
 
     /** {@code ublk_batch_prep_io}. */
     private @Nullable Errno prepare(int tag, long address) {
-        if (tag >= slots.length || address == 0 || slots[tag].prepared) return Errno.EINVAL;
+        if (tag >= slots.length || address == 0) return Errno.EINVAL;
+        if (device.isReady()) return Errno.EBUSY;
+        if (slots[tag].prepared) return Errno.EINVAL;
         slots[tag].prepared = true;
         slots[tag].address = address;
         return null;

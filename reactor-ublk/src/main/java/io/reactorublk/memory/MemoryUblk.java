@@ -2,6 +2,7 @@ package io.reactorublk.memory;
 
 import io.reactorublk.UblkDevice;
 import io.reactorublk.UblkServer;
+import io.reactorublk.uring.KernelException;
 import io.reactorublk.uring.memory.MemoryKernel;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -66,7 +67,12 @@ public final class MemoryUblk implements AutoCloseable {
         return disk(device.id());
     }
 
-    private MemoryDisk disk(int id) {
+    /**
+     * The application's side of the device with this number, whoever serves it.
+     *
+     * @throws KernelException ENODEV, if there is no such device
+     */
+    public MemoryDisk disk(int id) {
         return new MemoryDisk(driver, driver.device(id));
     }
 
