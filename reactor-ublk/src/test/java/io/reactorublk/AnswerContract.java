@@ -107,9 +107,11 @@ abstract class AnswerContract extends DeviceContract {
     @Test
     void aSecondAnswerFromAnotherThreadIsLoggedAndTheFirstStands() {
         Disk disk = disk(queue -> queue.publishOn(Schedulers.boundedElastic())
-                .concatMap(request -> Flux.just(target.apply(request), request.fail(Errno.EIO))));
+                .concatMap(request -> isQuiet(request) ? Flux.just(target.apply(request), request.fail(Errno.EIO))
+                        : Flux.just(target.apply(request))));
         assertAllRead(startReads(disk, 16));
-        assertThat(log.takeErrors()).isNotEmpty().allSatisfy(error -> assertThat(error).contains("answered already"));
+        fixture.await(() -> log.errors().size() == 16);                // the last one may still be on its way
+        assertThat(log.takeErrors()).allSatisfy(error -> assertThat(error).contains("answered already"));
     }
 
     @Test
