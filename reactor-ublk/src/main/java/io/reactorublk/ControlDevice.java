@@ -3,11 +3,6 @@ package io.reactorublk;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.reactorublk.abi.ublk_cmd_h;
-import io.reactorublk.abi.ublk_param_basic;
-import io.reactorublk.abi.ublk_param_discard;
-import io.reactorublk.abi.ublk_param_dma_align;
-import io.reactorublk.abi.ublk_param_segment;
-import io.reactorublk.abi.ublk_params;
 import io.reactorublk.abi.ublksrv_ctrl_cmd;
 import io.reactorublk.abi.ublksrv_ctrl_dev_info;
 import io.reactorublk.uring.Errno;
@@ -18,11 +13,15 @@ import io.reactorublk.uring.abi.linux_h;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.util.BitSet;
+import java.util.EnumSet;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.MonoSink;
+import reactor.util.retry.Retry;
 
 /**
  * {@code /dev/ublk-control}: each control command a {@code Mono} with a deadline.
@@ -39,6 +38,10 @@ final class ControlDevice {
 
     private static final String PATH = "/dev/ublk-control";
     private static final short NO_QUEUE = -1;
+    /** {@code CONFIG_NR_CPUS} of the largest distribution kernels. */
+    private static final int MAX_CPUS = 8192;
+    private static final Duration FIRST_PAUSE = Duration.ofMillis(1);
+    private static final Duration LONGEST_PAUSE = Duration.ofMillis(50);
 
     private final EventLoop loop;
     private final Duration deadline;
@@ -86,10 +89,34 @@ final class ControlDevice {
     }
 
     /** SET_PARAMS, before the first start only. */
-    Mono<Void> setParams(int id, ServerConfig config) {
+    Mono<Void> setParams(int id, DeviceParameters parameters) {
         return run(new Command<Void>("UBLK_U_CMD_SET_PARAMS", ublk_cmd_h.UBLK_U_CMD_SET_PARAMS(), id)
-                .buffer(ublk_params.layout().byteSize())
-                .fill(buffer -> writeParams(buffer, config)), deadline);
+                .buffer(DeviceParameters.lengthBytes())
+                .fill(parameters::writeTo), deadline);
+    }
+
+    /** GET_PARAMS. Waits for whatever the device is just told to do. */
+    Mono<DeviceParameters> params(int id) {
+        return run(new Command<DeviceParameters>("UBLK_U_CMD_GET_PARAMS", ublk_cmd_h.UBLK_U_CMD_GET_PARAMS(), id)
+                .buffer(DeviceParameters.lengthBytes())
+                .fill(DeviceParameters::writeRoom)
+                .answer(DeviceParameters::readFrom), deadline);
+    }
+
+    /** GET_DEV_INFO. Answered at once, whatever the device is doing. */
+    Mono<DeviceStatus> status(int id) {
+        return run(new Command<DeviceStatus>("UBLK_U_CMD_GET_DEV_INFO", ublk_cmd_h.UBLK_U_CMD_GET_DEV_INFO(), id)
+                .buffer(ublksrv_ctrl_dev_info.layout().byteSize())
+                .answer(DeviceStatus::readFrom), deadline);
+    }
+
+    /** GET_QUEUE_AFFINITY. */
+    Mono<BitSet> affinity(int id, int queue) {
+        return run(new Command<BitSet>("UBLK_U_CMD_GET_QUEUE_AFFINITY", ublk_cmd_h.UBLK_U_CMD_GET_QUEUE_AFFINITY(), id)
+                .data(queue)
+                .buffer(MAX_CPUS / Byte.SIZE)
+                .answer(mask -> BitSet.valueOf(mask.toArray(JAVA_LONG)))
+                .hint(errno -> errno == Errno.EINVAL ? "It has no queue " + queue : ""), deadline);
     }
 
     /** START_DEV. Waits in the kernel until every tag of every queue is prepared. */
@@ -100,7 +127,51 @@ final class ControlDevice {
 
     /** STOP_DEV. Waits in the kernel until every request is answered, so it has no deadline of its own. */
     Mono<Void> stop(int id) {
-        return run(new Command<Void>("UBLK_U_CMD_STOP_DEV", ublk_cmd_h.UBLK_U_CMD_STOP_DEV(), id));
+        return retried(stopCommand(id));
+    }
+
+    /**
+     * STOP_DEV for a device that somebody else serves, and is to know: the driver passes over a fetch that is just in use, and
+     * never comes back to it, unless it is told again.
+     */
+    Mono<Void> stopOthers(int id) {
+        return run(stopCommand(id), deadline).then(Mono.defer(() -> run(stopCommand(id), deadline)));
+    }
+
+    private static Command<Void> stopCommand(int id) {
+        return new Command<Void>("UBLK_U_CMD_STOP_DEV", ublk_cmd_h.UBLK_U_CMD_STOP_DEV(), id)
+                .hint(errno -> errno == Errno.ETIMEDOUT
+                        ? "Its server does not answer what it has been asked; the end of that process ends the wait" : "");
+    }
+
+    /** TRY_STOP_DEV: refused with EBUSY while somebody has it open. */
+    Mono<Void> tryStop(int id) {
+        return run(new Command<Void>("UBLK_U_CMD_TRY_STOP_DEV", ublk_cmd_h.UBLK_U_CMD_TRY_STOP_DEV(), id)
+                .hint(errno -> errno == Errno.ENODEV ? "There is no device " + id + ", or it is stopped already" : ""), deadline);
+    }
+
+    /** UPDATE_SIZE, of a device that was started. */
+    Mono<Void> updateSize(int id, long sizeBytes) {
+        return run(new Command<Void>("UBLK_U_CMD_UPDATE_SIZE", ublk_cmd_h.UBLK_U_CMD_UPDATE_SIZE(), id)
+                .data(sizeBytes / BlockRequest.SECTOR_BYTES)
+                .hint(errno -> errno == Errno.ENODEV ? "There is no device " + id + ", or it is not started" : ""), deadline);
+    }
+
+    /** START_USER_RECOVERY, as often as the driver is still busy with the end of the last server. */
+    Mono<Void> startRecovery(int id) {
+        return run(new Command<Void>("UBLK_U_CMD_START_USER_RECOVERY", ublk_cmd_h.UBLK_U_CMD_START_USER_RECOVERY(), id)
+                .retryOn(Errno.EBUSY)
+                .hint(errno -> switch (errno) {
+                    case ETIMEDOUT -> "Its server still lives, or a child of it that has inherited a descriptor";
+                    case EINVAL -> "It was made without recovery";
+                    default -> "";
+                }), deadline);
+    }
+
+    /** END_USER_RECOVERY. Waits in the kernel until every tag of every queue is prepared. */
+    Mono<Void> endRecovery(int id) {
+        return run(new Command<Void>("UBLK_U_CMD_END_USER_RECOVERY", ublk_cmd_h.UBLK_U_CMD_END_USER_RECOVERY(), id)
+                .data(ProcessHandle.current().pid()), deadline);
     }
 
     /** DEL_DEV. Waits in the kernel until the last reference is gone, so that the number is free when it completes. */
@@ -111,11 +182,14 @@ final class ControlDevice {
     }
 
     private <T> Mono<T> run(Command<T> command, Duration deadline) {
-        return run(command).timeout(deadline, Mono.error(() -> command.refusal(Errno.ETIMEDOUT)), loop);
+        return retried(command).timeout(deadline, Mono.error(() -> command.refusal(Errno.ETIMEDOUT)), loop);
     }
 
-    private <T> Mono<T> run(Command<T> command) {
-        return Mono.create(sink -> loop.execute(() -> submit(command, sink)));
+    /** A worker's wait can be interrupted by what is not meant for us; what it was to do is then not done, and asked for again. */
+    private <T> Mono<T> retried(Command<T> command) {
+        return Mono.<T>create(sink -> loop.execute(() -> submit(command, sink)))
+                .retryWhen(Retry.backoff(Long.MAX_VALUE, FIRST_PAUSE).maxBackoff(LONGEST_PAUSE).jitter(0).scheduler(loop)
+                        .filter(e -> e instanceof KernelException refusal && command.retries.contains(refusal.errno())));
     }
 
     private <T> void submit(Command<T> command, MonoSink<T> sink) {
@@ -142,42 +216,6 @@ final class ControlDevice {
         }
     }
 
-    private static void writeParams(MemorySegment params, ServerConfig config) {
-        ublk_params.len(params, (int) ublk_params.layout().byteSize());
-        ublk_params.types(params, ublk_cmd_h.UBLK_PARAM_TYPE_BASIC() | ublk_cmd_h.UBLK_PARAM_TYPE_DISCARD()
-                | ublk_cmd_h.UBLK_PARAM_TYPE_DMA_ALIGN()
-                | (config.maxSegments > 0 ? ublk_cmd_h.UBLK_PARAM_TYPE_SEGMENT() : 0));
-        MemorySegment basic = ublk_params.basic(params);
-        ublk_param_basic.attrs(basic, (config.readOnly ? ublk_cmd_h.UBLK_ATTR_READ_ONLY() : 0)
-                | (config.rotational ? ublk_cmd_h.UBLK_ATTR_ROTATIONAL() : 0)
-                | (config.volatileCache ? ublk_cmd_h.UBLK_ATTR_VOLATILE_CACHE() : 0)
-                | (config.fua ? ublk_cmd_h.UBLK_ATTR_FUA() : 0));
-        ublk_param_basic.logical_bs_shift(basic, shift(config.blockSize));
-        ublk_param_basic.physical_bs_shift(basic, shift(config.physicalBlockSize));
-        ublk_param_basic.io_min_shift(basic, shift(config.physicalBlockSize));
-        ublk_param_basic.io_opt_shift(basic, shift(config.physicalBlockSize));
-        ublk_param_basic.max_sectors(basic, sectors(config.maxIoBytes));
-        ublk_param_basic.dev_sectors(basic, config.sizeBytes / BlockRequest.SECTOR_BYTES);
-        MemorySegment discard = ublk_params.discard(params);
-        ublk_param_discard.discard_granularity(discard, config.discardGranularityBytes);
-        ublk_param_discard.max_discard_sectors(discard, sectors(config.maxDiscardBytes));
-        ublk_param_discard.max_write_zeroes_sectors(discard, sectors(config.maxWriteZeroesBytes));
-        ublk_param_discard.max_discard_segments(discard, (short) 1);
-        ublk_param_dma_align.alignment(ublk_params.dma(params), config.dmaAlignment - 1);
-        MemorySegment segments = ublk_params.seg(params);
-        ublk_param_segment.seg_boundary_mask(segments, -1L);
-        ublk_param_segment.max_segment_size(segments, config.maxSegmentBytes);
-        ublk_param_segment.max_segments(segments, (short) config.maxSegments);
-    }
-
-    private static byte shift(int powerOfTwo) {
-        return (byte) Integer.numberOfTrailingZeros(powerOfTwo);
-    }
-
-    private static int sectors(long bytes) {
-        return (int) (bytes / BlockRequest.SECTOR_BYTES);
-    }
-
     /** One command: how it is written, what its result means, what helps when it is refused. */
     private static final class Command<T> {
 
@@ -188,8 +226,8 @@ final class ControlDevice {
         private int bufferBytes;
         private Consumer<MemorySegment> fill = buffer -> {};
         private Function<MemorySegment, @Nullable T> answer = buffer -> null;
-        private Function<Errno, String> hint = errno -> errno == Errno.ETIMEDOUT
-                ? "The kernel has not finished in time; is the server of that device alive and answering?" : "";
+        private final Set<Errno> retries = EnumSet.of(Errno.EINTR, Errno.EAGAIN);
+        private Function<Errno, String> hint = errno -> "";
 
         Command(String name, long operation, int deviceId) {
             this.name = name;
@@ -217,6 +255,11 @@ final class ControlDevice {
             return this;
         }
 
+        Command<T> retryOn(Errno errno) {
+            retries.add(errno);
+            return this;
+        }
+
         Command<T> hint(Function<Errno, String> advice) {
             hint = advice;
             return this;
@@ -232,7 +275,18 @@ final class ControlDevice {
         }
 
         KernelException refusal(Errno errno) {
-            return new KernelException(deviceId < 0 ? name : name + " of device " + deviceId, errno, hint.apply(errno));
+            String advice = hint.apply(errno);
+            return new KernelException(deviceId < 0 ? name : name + " of device " + deviceId, errno,
+                    advice.isEmpty() ? usualHint(errno) : advice);
+        }
+
+        private String usualHint(Errno errno) {
+            return switch (errno) {
+                case ETIMEDOUT -> "The kernel has not finished in time; is the server of that device alive and answering?";
+                case ENODEV -> "There is no device " + deviceId;
+                case EPERM, EACCES -> "Controlling ublk devices needs root (CAP_SYS_ADMIN)";
+                default -> "";
+            };
         }
     }
 }

@@ -180,9 +180,14 @@ final class DeviceLifecycle {
         return info;
     }
 
-    /** A queue that failed can answer nothing more, so the device is ended at once; the driver gives EIO to what it held. */
+    /**
+     * A queue that failed can answer nothing more, so the device is ended at once; the driver gives EIO to what it held. So it
+     * is if somebody else has stopped it: nothing is left to serve.
+     */
     private void watchQueues() {
         for (ServedQueue served : queues) {
+            served.queue().whenStopped().publishOn(controlLoop).subscribe(nothing -> {}, e -> {},
+                    () -> dispose().subscribe(nothing -> {}, ignored -> {}));
             served.queue().whenFailed().publishOn(controlLoop).subscribe(nothing -> {}, e -> {
                 failure = e;
                 dispose().subscribe(nothing -> {}, ignored -> {});
@@ -227,14 +232,16 @@ final class DeviceLifecycle {
 
     /** Waits until the number is free, but not for long for those who have a stopped device open: they need nothing of ours. */
     private Mono<Void> deleteDevice() {
-        Mono<Void> delete = control().delete(info.id());
+        Mono<Void> delete = control().delete(info.id())
+                .onErrorResume(e -> e instanceof KernelException refusal && refusal.errno() == Errno.ENODEV,
+                        e -> Mono.empty());                            // somebody else was quicker
         if (!stopped) return delete.doOnError(e -> stuck = true);
         return delete.timeout(APPLICATIONS_PATIENCE, Mono.fromRunnable(() -> LOG.warn(
                 "{} is gone, but applications still have it open; its number is free when they close it", this)), controlLoop);
     }
 
     private Mono<Void> setParameters() {
-        return control().setParams(info.id(), config);
+        return control().setParams(info.id(), DeviceParameters.of(config));
     }
 
     /** The node is made by devtmpfs at once, elsewhere by udev in its time; and a server that just died may hold it a little. */

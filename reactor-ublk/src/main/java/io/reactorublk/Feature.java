@@ -3,14 +3,15 @@ package io.reactorublk;
 import io.reactorublk.abi.ublk_cmd_h;
 import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.KernelException;
+import java.util.Collection;
 import java.util.EnumSet;
 import java.util.Set;
 
 /**
  * What a driver can do, and what a device was made to do: {@code UBLK_F_*}, each named as in the kernel's header.
  *
- * <p>A driver tells which it knows and drops the others in silence; a device keeps those it was
- * granted. Mirrors {@code include/uapi/linux/ublk_cmd.h}.
+ * <p>A driver tells which it knows ({@link UblkControl#features}) and drops the others in silence; a device keeps those it was
+ * granted ({@link DeviceStatus#features}). Mirrors {@code include/uapi/linux/ublk_cmd.h}.
  */
 public enum Feature {
     /** A request's pages can be registered with a ring as a buffer. */
@@ -19,7 +20,7 @@ public enum Feature {
     URING_CMD_COMP_IN_TASK(ublk_cmd_h.UBLK_F_URING_CMD_COMP_IN_TASK(), "Linux 6.0"),
     /** A WRITE is announced before its bytes are copied. Not with {@link #BATCH_IO}. */
     NEED_GET_DATA(ublk_cmd_h.UBLK_F_NEED_GET_DATA(), "Linux 6.0"),
-    /** The device outlives its server. */
+    /** The device outlives its server, see {@link Recovery}. */
     USER_RECOVERY(ublk_cmd_h.UBLK_F_USER_RECOVERY(), "Linux 6.1"),
     /** What a dead server had not answered is given to the next one. */
     USER_RECOVERY_REISSUE(ublk_cmd_h.UBLK_F_USER_RECOVERY_REISSUE(), "Linux 6.1"),
@@ -78,7 +79,7 @@ public enum Feature {
         return features;
     }
 
-    static long flags(Set<Feature> features) {
+    static long flags(Collection<Feature> features) {
         long flags = 0;
         for (Feature feature : features) flags |= feature.flag;
         return flags;

@@ -80,6 +80,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
 
     private final Target target = new Target();
     private final Sinks.Empty<Void> whenReady = Sinks.empty();
+    private final Sinks.Empty<Void> whenStopped = Sinks.empty();
     private final Sinks.Empty<Void> whenFailed = Sinks.empty();
 
     UblkQueue(int deviceId, int id, long sizeBytes, int blockSize, EventLoop loop, QueueMemory memory, BatchCommands commands,
@@ -145,7 +146,10 @@ final class UblkQueue extends BlockQueue implements Subscription {
         switch (Errno.of(result)) {
             case ENOBUFS -> starve();
             case ENOMEM -> { }                                         // armed again in the next turn
-            case ENODEV, ECANCELED -> stopped();
+            case ENODEV, ECANCELED -> {
+                stopped();
+                whenStopped.tryEmitEmpty();
+            }
             default -> fail(new KernelException("UBLK_U_IO_FETCH_IO_CMDS of " + this, Errno.of(result)));
         }
     }
@@ -337,6 +341,11 @@ final class UblkQueue extends BlockQueue implements Subscription {
         subscriber = null;
         if (actual != null && !cancelled) actual.onError(e);
         whenFailed.tryEmitError(e);
+    }
+
+    /** Completes when the driver says that the device was stopped, whoever did it; of a fetch that is not armed it cannot. */
+    Mono<Void> whenStopped() {
+        return whenStopped.asMono();
     }
 
     /** Fails when the queue does; else never signals. */

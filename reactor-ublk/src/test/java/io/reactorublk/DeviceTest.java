@@ -92,4 +92,18 @@ class DeviceTest {
             return chance.devices();
         }
     }
+
+    @Nested
+    @ParameterizedClass
+    @MethodSource("io.reactorublk.MemoryDevices$Chance#all")
+    class Control extends ControlContract {
+
+        @Parameter
+        Chance chance;
+
+        @Override
+        DeviceFixture newFixture() {
+            return chance.devices();
+        }
+    }
 }

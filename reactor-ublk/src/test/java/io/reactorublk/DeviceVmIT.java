@@ -52,4 +52,12 @@ class DeviceVmIT {
             return new LinuxDevices();
         }
     }
+
+    @Nested
+    class Control extends ControlContract {
+        @Override
+        DeviceFixture newFixture() {
+            return new LinuxDevices();
+        }
+    }
 }

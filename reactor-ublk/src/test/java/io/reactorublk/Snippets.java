@@ -51,6 +51,17 @@ final class Snippets {
         // @end
     }
 
+    static void control() {
+        // @start region="control"
+        try (UblkControl control = UblkControl.create()) {
+            control.list()
+                    .filter(device -> device.state() == DeviceStatus.State.QUIESCED)
+                    .flatMap(device -> control.remove(device.id()))    // whoever waited for its server gets EIO
+                    .blockLast();
+        }
+        // @end
+    }
+
     static BlockTarget slowAndFaultyDisk() {
         // @start region="filters"
         BlockTarget disk = new RamTarget(1 << 30);

@@ -246,9 +246,7 @@ final class ControlFile implements OpenFile {
         }
 
         private void updateSize(DriverDevice device) {
-            BlockLayer disk = device.disk();
-            if (disk == null) throw new KernelException("ublk_ctrl_set_size", Errno.ENODEV);
-            disk.resize(data() * DiskLimits.SECTOR_BYTES);
+            device.resize(data());
             complete(0);
         }
     }

@@ -2,6 +2,7 @@ package io.reactorublk.memory;
 
 import io.reactorublk.abi.ublk_batch_io;
 import io.reactorublk.abi.ublk_cmd_h;
+import io.reactorublk.abi.ublk_param_basic;
 import io.reactorublk.abi.ublk_param_devt;
 import io.reactorublk.abi.ublk_params;
 import io.reactorublk.abi.ublksrv_ctrl_dev_info;
@@ -119,6 +120,13 @@ final class DriverDevice implements CharacterDevice {
         ublk_params.types(params, ublk_params.types(params) | ublk_cmd_h.UBLK_PARAM_TYPE_DEVT());
         ublk_param_devt.char_minor(ublk_params.devt(params), id);
         return params;
+    }
+
+    /** {@code ublk_ctrl_set_size}. */
+    void resize(long sectors) {
+        if (disk == null) throw new KernelException("ublk_ctrl_set_size", Errno.ENODEV);
+        ublk_param_basic.dev_sectors(ublk_params.basic(params), sectors);
+        disk.resize(sectors * DiskLimits.SECTOR_BYTES);
     }
 
     /** {@code ublk_ctrl_start_dev}, up to where it waits for all tags. */

@@ -389,9 +389,9 @@ final class DriverQueue {
 
     /** {@code ublk_batch_cancel_queue}: ends what is parked. A fetch that is active at this moment is missed. */
     void abortFetches() {
-        forceAbort = true;
         Fetch missed = active;
-        if (missed == null && device.driver().chance().once(8)) missed = parked.peekFirst();
+        if (missed == null && !forceAbort && device.driver().chance().once(8)) missed = parked.peekFirst();
+        forceAbort = true;
         for (Fetch fetch : new ArrayList<>(parked)) {
             if (fetch != missed) end(fetch, ublk_cmd_h.UBLK_IO_RES_ABORT());
         }

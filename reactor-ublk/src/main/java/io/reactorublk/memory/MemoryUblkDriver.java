@@ -17,6 +17,7 @@ import org.jspecify.annotations.Nullable;
 final class MemoryUblkDriver implements CharacterDevice {
 
     private static final String CONTROL = "/dev/ublk-control";
+    private static final String CLASS = "/sys/class/ublk-char";
 
     private final MemoryKernel kernel;
     private final Chance chance;
@@ -36,6 +37,7 @@ final class MemoryUblkDriver implements CharacterDevice {
         this.chance = chance;
         others = startOthers();
         kernel.device(CONTROL, this);
+        kernel.directory(CLASS);
     }
 
     private EventLoop startOthers() {
@@ -120,6 +122,7 @@ final class MemoryUblkDriver implements CharacterDevice {
         DriverDevice device = new DriverDevice(this, id, queues, depth, maxIoBytes, flags);
         devices.put(id, device);
         kernel.device("/dev/ublkc" + id, device);
+        kernel.directory(CLASS + "/ublkc" + id);
         return device;
     }
 
@@ -145,6 +148,7 @@ final class MemoryUblkDriver implements CharacterDevice {
     /** {@code cdev_device_del}. */
     void unplug(DriverDevice device) {
         kernel.remove("/dev/ublkc" + device.id());
+        kernel.remove(CLASS + "/ublkc" + device.id());
     }
 
     void forget(DriverDevice device) {
