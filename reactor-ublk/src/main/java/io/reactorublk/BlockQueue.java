@@ -40,7 +40,11 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
     /** How many requests can be in flight. */
     public abstract int depth();
 
-    /** How large the device is, in bytes: no request reaches beyond it. */
+    /**
+     * How large the device is, in bytes: no request reaches beyond it. After {@link UblkDevice#resize} another number, when
+     * the device grows before the first request that needs it, when it shrinks after those that were under way have been asked
+     * for. Of {@link UblkControl#resize} by somebody else it learns nothing.
+     */
     public abstract long sizeBytes();
 
     /** The device's logical block size in bytes: the unit of offsets and lengths. */

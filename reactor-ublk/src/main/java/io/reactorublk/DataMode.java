@@ -56,6 +56,11 @@ public enum DataMode {
         return flags;
     }
 
+    /** Whether a device with these features can be served so. */
+    boolean fits(Set<Feature> features) {
+        return flags == (Feature.flags(features) & ZERO_COPY.flags);
+    }
+
     /** Whether each tag has memory in this process. */
     boolean hasMemory() {
         return this == COPY || this == USER_COPY;

@@ -6,6 +6,11 @@ import java.lang.foreign.MemorySegment;
 /** What is asked of ADD_DEV, and what it grants. Mirrors {@code struct ublksrv_ctrl_dev_info}. */
 record DeviceInfo(int id, int queues, int queueDepth, int maxIoBytes, long flags) {
 
+    static DeviceInfo of(DeviceStatus status) {
+        return new DeviceInfo(status.id(), status.queues(), status.queueDepth(), status.maxIoBytes(),
+                Feature.flags(status.features()));
+    }
+
     void writeTo(MemorySegment info) {
         ublksrv_ctrl_dev_info.dev_id(info, id);
         ublksrv_ctrl_dev_info.nr_hw_queues(info, (short) queues);

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
@@ -33,6 +34,7 @@ final class DeviceLifecycle {
     private static final RingConfig CONTROL_RING = new RingConfig(16, 32, true);
     private static final int RELEASE_PERSISTENCE = 50;
     private static final Duration RELEASE_PAUSE = Duration.ofMillis(20);
+    private static final Duration RELEASE_POLL = Duration.ofMillis(1);
     /** How long a target may take to subscribe before the device starts without it, and to end before it is cancelled. */
     private static final Duration TARGET_PATIENCE = Duration.ofSeconds(5);
 
@@ -52,37 +54,61 @@ final class DeviceLifecycle {
     private record Step(String name, Supplier<Mono<Void>> forward, Supplier<Mono<Void>> back) {}
 
     private final Kernel kernel;
-    private final ServerConfig config;
     private final BlockTarget target;
-    private final List<Step> steps = new ArrayList<>();
+    private final Deque<Step> toDo = new ArrayDeque<>();
     private final Deque<Step> done = new ArrayDeque<>();
     private final List<ServedQueue> queues = new ArrayList<>();
     private final AtomicBoolean disposed = new AtomicBoolean();
+    private final AtomicBoolean handingOver = new AtomicBoolean();
     private final Sinks.Empty<Void> whenDisposed = Sinks.empty();
     private final Arena memory = Arena.ofShared();
 
     private final EventLoop controlLoop;
     private @Nullable ControlDevice control;
-    private DeviceInfo info;
+    private volatile ServerConfig config;
+    private volatile DeviceInfo info;
     private int charDevice = -1;
     private volatile boolean unwanted;
     private volatile boolean started;
+    /** Whether the device outlives us: it is not ours yet, or no longer. */
+    private volatile boolean leaving;
     private boolean stopped;
     private boolean stuck;
     private @Nullable Throwable failure;
 
-    DeviceLifecycle(Kernel kernel, ServerConfig config, BlockTarget target) {
+    private DeviceLifecycle(Kernel kernel, ServerConfig config, BlockTarget target) {
         this.kernel = kernel;
         this.config = config;
         this.target = target;
-        info = new DeviceInfo(config.id, config.queues, config.queueDepth, config.maxIoBytes,
-                Feature.BATCH_IO.flag() | config.dataMode.flags());
+        info = new DeviceInfo(config.id, config.queues, config.queueDepth, config.maxIoBytes, flags(config));
         controlLoop = EventLoop.start(kernel, "ublk-control", CONTROL_RING);
-
         step("control device", this::openControl, this::closeControl);
-        step("features", this::requireFeatures, Mono::empty);
-        step("add", this::addDevice, this::deleteDevice);
-        step("parameters", this::setParameters, Mono::empty);
+    }
+
+    private static long flags(ServerConfig config) {
+        return Feature.BATCH_IO.flag() | config.dataMode.flags() | config.recovery.flags();
+    }
+
+    /** A new device. */
+    static Mono<UblkDevice> start(Kernel kernel, ServerConfig config, BlockTarget target) {
+        DeviceLifecycle life = new DeviceLifecycle(kernel, config, target);
+        life.step("features", life::requireFeatures, Mono::empty);
+        life.step("add", life::addDevice, life::deleteDevice);
+        life.step("parameters", life::setParameters, Mono::empty);
+        life.serveWith("start", life::startDevice);
+        return life.begin();
+    }
+
+    /** A device that another server left. */
+    static Mono<UblkDevice> recover(Kernel kernel, ServerConfig config, BlockTarget target, int id) {
+        DeviceLifecycle life = new DeviceLifecycle(kernel, config, target);
+        life.leaving = true;
+        life.step("recovery", () -> life.adoptDevice(id).then(Mono.fromRunnable(() -> life.serveWith("end of the recovery", life::endRecovery))),
+                life::deleteDevice);
+        return life.begin();
+    }
+
+    private void serveWith(String name, Supplier<Mono<Void>> goLive) {
         step("character device", this::openCharDevice, this::closeCharDevice);
         for (int i = 0; i < config.queues; i++) {
             ServedQueue queue = new ServedQueue(i);
@@ -90,22 +116,23 @@ final class DeviceLifecycle {
             step("queue " + i, queue::open, queue::close);
         }
         for (ServedQueue queue : queues) step("target of queue " + queue.id, queue::serve, queue::endTarget);
-        step("start", this::startDevice, this::stopDevice);
+        step(name, goLive, this::stopDevice);
     }
 
     private void step(String name, Supplier<Mono<Void>> forward, Supplier<Mono<Void>> back) {
-        steps.add(new Step(name, forward, back));
+        toDo.add(new Step(name, forward, back));
     }
 
     // ------------------------------------------------------------------------------------------- up and down
 
     /** Walks all steps. Cancelling lets the step at hand end, and walks back. */
-    Mono<UblkDevice> start() {
+    private Mono<UblkDevice> begin() {
+        boolean wasThere = leaving;
         return Mono.create(sink -> {
             UblkDevice device = new UblkDevice(this);
             sink.onCancel(() -> {
                 unwanted = true;
-                if (started) device.dispose();                         // whoever comes second of the two sees the first
+                if (started) discard(wasThere);                        // whoever comes second of the two sees the first
             });
             up().subscribe(nothing -> {}, e -> {
                 if (!unwanted) sink.error(e);
@@ -113,38 +140,46 @@ final class DeviceLifecycle {
                 watchQueues();
                 started = true;
                 sink.success(device);
-                if (unwanted) device.dispose();
+                if (unwanted) discard(wasThere);
             });
         });
     }
 
+    /** As if nothing had been asked: without the device, or with one that can be recovered. */
+    private void discard(boolean wasThere) {
+        leaving = wasThere;
+        dispose().subscribe(nothing -> {}, ignored -> {});
+    }
+
     private Mono<Void> up() {
-        return Flux.fromIterable(steps)
-                .concatMap(step -> (unwanted ? Mono.<Void>error(new CancellationException()) : Mono.defer(step.forward))
+        return each(toDo, step -> (unwanted ? Mono.<Void>error(new CancellationException()) : Mono.defer(step.forward))
                         .publishOn(controlLoop)
-                        .doOnSuccess(nothing -> done.push(step)), 1)
-                .then()
+                        .doOnSuccess(nothing -> done.push(step)))
                 .subscribeOn(controlLoop)
                 .onErrorResume(e -> down().then(Mono.error(e)));
     }
 
     private Mono<Void> down() {
-        return Flux.<Step>generate(sink -> {
-                    Step step = done.poll();
-                    if (step == null) {
-                        sink.complete();
-                    } else {
-                        sink.next(step);
-                    }
-                })
-                .concatMap(step -> Mono.defer(step.back)
+        return each(done, step -> Mono.defer(step.back)
                         .onErrorResume(e -> {
                             LOG.warn("undoing \"" + step.name + "\" of " + this + " failed; going on", e);
                             return Mono.empty();
                         })
-                        .publishOn(controlLoop), 1)
+                        .publishOn(controlLoop))
                 .then(Mono.defer(controlLoop::disposeGracefully))
                 .then(Mono.fromRunnable(this::freeMemory));
+    }
+
+    /** One after the other, until none is left; a step may add some. */
+    private static Mono<Void> each(Deque<Step> steps, Function<Step, Mono<Void>> walk) {
+        return Flux.<Step>generate(sink -> {
+            Step step = steps.poll();
+            if (step == null) {
+                sink.complete();
+            } else {
+                sink.next(step);
+            }
+        }).concatMap(walk, 0).then();
     }
 
     /** Not if the device could not be deleted: then the kernel may still write to it. */
@@ -155,16 +190,73 @@ final class DeviceLifecycle {
     /** The end. Whoever comes first causes it, everybody learns of it. */
     Mono<Void> dispose() {
         return Mono.defer(() -> {
-            if (disposed.compareAndSet(false, true)) {
-                down().subscribeOn(controlLoop).subscribe(nothing -> {}, whenDisposed::tryEmitError, () -> {
-                    if (failure == null) {
-                        whenDisposed.tryEmitEmpty();
-                    } else {
-                        whenDisposed.tryEmitError(failure);
-                    }
-                });
-            }
+            if (disposed.compareAndSet(false, true)) end();
             return whenDisposed.asMono();
+        });
+    }
+
+    private void end() {
+        down().subscribeOn(controlLoop).subscribe(nothing -> {}, whenDisposed::tryEmitError, () -> {
+            if (failure == null) {
+                whenDisposed.tryEmitEmpty();
+            } else {
+                whenDisposed.tryEmitError(failure);
+            }
+        });
+    }
+
+    /** Lets the targets finish, then ends as if the process had died. Not stopped by who no longer waits for it. */
+    Mono<Void> handOver() {
+        return Mono.defer(() -> {
+            if (config.recovery != Recovery.REISSUE) {
+                return Mono.error(new IllegalStateException(this + " was made with Recovery." + config.recovery
+                        + "; it can be handed over only with REISSUE, or what comes meanwhile would fail"));
+            }
+            if (!handingOver.compareAndSet(false, true)) {
+                return Mono.error(new IllegalStateException(this + " is being handed over already"));
+            }
+            Mono<Void> left = Flux.fromIterable(queues).flatMap(served -> served.queue().hold()).then()
+                    .timeout(config.stopGrace, controlLoop)
+                    .onErrorMap(TimeoutException.class, e -> new TimeoutException("the target of " + this
+                            + " has not answered everything within " + config.stopGrace + "; it goes on"))
+                    .onErrorResume(e -> resume().then(Mono.error(e)))
+                    .publishOn(controlLoop)
+                    .then(Mono.defer(this::leave))
+                    .doOnError(e -> handingOver.set(false))
+                    .cache();
+            left.subscribe(nothing -> {}, e -> {});
+            return left;
+        });
+    }
+
+    private Mono<Void> leave() {
+        if (!disposed.compareAndSet(false, true)) {
+            return Mono.error(new IllegalStateException(this + " was disposed meanwhile"));
+        }
+        leaving = true;
+        end();
+        return whenDisposed.asMono();
+    }
+
+    private Mono<Void> resume() {
+        return onEveryQueue(UblkQueue::resume);
+    }
+
+    Mono<Void> resize(long bytes) {
+        return Mono.<Void>defer(() -> {
+            if (disposed.get()) throw new IllegalStateException(this + " is disposed");
+            UblkControl.requireBlocks(bytes, config.blockSize);
+            long before = config.sizeBytes;
+            Mono<Void> change = control().updateSize(info.id(), bytes);
+            return bytes < before ? change.then(tell(bytes))
+                    : tell(bytes).then(change).onErrorResume(e -> tell(before).then(Mono.error(e)));
+        }).subscribeOn(controlLoop);
+    }
+
+    private Mono<Void> tell(long bytes) {
+        return Mono.fromRunnable(() -> {
+            config.sizeBytes = bytes;
+            for (ServedQueue served : queues) served.queue().resized(bytes);
         });
     }
 
@@ -217,6 +309,29 @@ final class DeviceLifecycle {
                 .then();
     }
 
+    /** Looks before it asks, so that the device is left as it is if we cannot serve it. */
+    private Mono<Void> adoptDevice(int id) {
+        return Mono.zip(control().status(id), control().params(id)).doOnNext(is -> {
+            requireServable(is.getT1());
+            info = DeviceInfo.of(is.getT1());
+            config = config.of(is.getT1(), is.getT2());
+        }).then(Mono.defer(() -> control().startRecovery(id)));
+    }
+
+    private void requireServable(DeviceStatus status) {
+        if (!status.features().contains(Feature.BATCH_IO)) {
+            throw new IllegalArgumentException(status.path() + " was made by a server that does not use UBLK_F_BATCH_IO");
+        }
+        if (!config.dataMode.fits(status.features())) {
+            throw new IllegalArgumentException("%s was made with %s, which does not fit this server's DataMode.%s"
+                    .formatted(status.path(), status.features(), config.dataMode));
+        }
+    }
+
+    private Mono<Void> endRecovery() {
+        return control().endRecovery(info.id()).doOnSuccess(nothing -> leaving = false);
+    }
+
     private Mono<Void> addDevice() {
         return control().add(info).flatMap(granted -> {
             DeviceInfo wanted = info;
@@ -232,12 +347,28 @@ final class DeviceLifecycle {
 
     /** Waits until the number is free, but not for long for those who have a stopped device open: they need nothing of ours. */
     private Mono<Void> deleteDevice() {
+        if (leaving) return awaitRelease();
         Mono<Void> delete = control().delete(info.id())
-                .onErrorResume(e -> e instanceof KernelException refusal && refusal.errno() == Errno.ENODEV,
-                        e -> Mono.empty());                            // somebody else was quicker
+                .onErrorResume(DeviceLifecycle::isGone, e -> Mono.empty());   // somebody else was quicker
         if (!stopped) return delete.doOnError(e -> stuck = true);
         return delete.timeout(APPLICATIONS_PATIENCE, Mono.fromRunnable(() -> LOG.warn(
                 "{} is gone, but applications still have it open; its number is free when they close it", this)), controlLoop);
+    }
+
+    /**
+     * Until the driver has let go of our memory, and the next server can come. If one has come so quickly that we do not see
+     * the time between, the memory is left alone.
+     */
+    private Mono<Void> awaitRelease() {
+        return control().status(info.id()).filter(DeviceStatus::isRecoverable)
+                .repeatWhenEmpty(again -> again.delayElements(RELEASE_POLL, controlLoop))
+                .then()
+                .timeout(APPLICATIONS_PATIENCE, Mono.fromRunnable(() -> stuck = true), controlLoop)
+                .onErrorResume(DeviceLifecycle::isGone, e -> Mono.empty());
+    }
+
+    private static boolean isGone(Throwable e) {
+        return e instanceof KernelException refusal && refusal.errno() == Errno.ENODEV;
     }
 
     private Mono<Void> setParameters() {
@@ -269,9 +400,9 @@ final class DeviceLifecycle {
      * server held when its character device closes, the driver fails.
      */
     private Mono<Void> stopDevice() {
-        if (failure != null) return Mono.empty();
+        if (failure != null || leaving) return Mono.empty();
         Mono<Void> stop = control().stop(info.id()).doOnSuccess(nothing -> stopped = true).cache();
-        return stop.timeout(config.stopGrace, controlLoop)
+        return resume().then(stop).timeout(config.stopGrace, controlLoop)
                 .onErrorResume(TimeoutException.class, e -> onEveryQueue(queue -> queue.drain("the device stops, and its target "
                                 + "has not answered everything within " + config.stopGrace))
                         .then(stop.timeout(config.controlDeadline, controlLoop)))

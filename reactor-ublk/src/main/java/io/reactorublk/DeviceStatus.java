@@ -43,7 +43,7 @@ public record DeviceStatus(int id, State state, long serverPid, int queues, int 
         return Path.of("/dev/ublkb" + id);
     }
 
-    /** Whether it waits for {@code UblkServer.recover}. */
+    /** Whether it waits for {@link UblkServer#recover}. */
     public boolean isRecoverable() {
         return state == State.QUIESCED || state == State.FAIL_IO;
     }

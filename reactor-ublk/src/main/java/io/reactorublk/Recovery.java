@@ -5,7 +5,7 @@ import java.util.Set;
 
 /**
  * What becomes of a device when its server dies: by {@code kill -9}, by the OOM killer, or because it
- * hands over. Decided when the device is made, and never changed.
+ * {@linkplain UblkDevice#handOver hands over}. Decided when the device is made, and never changed.
  *
  * <pre>
  *                in flight at the death       asked for later      block device   state
@@ -22,7 +22,7 @@ public enum Recovery {
     NONE(),
 
     /**
-     * What the server had not answered fails, what comes later waits for {@code UblkServer.recover}: applications hang
+     * What the server had not answered fails, what comes later waits for {@link UblkServer#recover}: applications hang
      * meanwhile, without end if nobody comes, and cannot be killed. {@link UblkControl#remove} frees them.
      */
     HOLD(Feature.USER_RECOVERY),
@@ -37,7 +37,7 @@ public enum Recovery {
      */
     REISSUE(Feature.USER_RECOVERY, Feature.USER_RECOVERY_REISSUE),
 
-    /** Everything fails at once until {@code UblkServer.recover}, as on a disk that was unplugged and may come back. */
+    /** Everything fails at once until {@link UblkServer#recover}, as on a disk that was unplugged and may come back. */
     FAIL_FAST(Feature.USER_RECOVERY, Feature.USER_RECOVERY_FAIL_IO);
 
     private final long flags;

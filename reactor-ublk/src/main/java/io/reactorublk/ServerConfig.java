@@ -28,6 +28,7 @@ final class ServerConfig {
     boolean volatileCache = true;
     boolean fua;
     boolean rotational;
+    Recovery recovery = Recovery.NONE;
     Duration stopGrace = Duration.ofSeconds(10);
     Duration controlDeadline = Duration.ofSeconds(20);
 
@@ -54,8 +55,33 @@ final class ServerConfig {
         copy.volatileCache = volatileCache;
         copy.fua = fua;
         copy.rotational = rotational;
+        copy.recovery = recovery;
         copy.stopGrace = stopGrace;
         copy.controlDeadline = controlDeadline;
         return copy;
+    }
+
+    /** The same server of a device that is there already, and is what it is. */
+    ServerConfig of(DeviceStatus status, DeviceParameters parameters) {
+        ServerConfig config = copy();
+        config.id = status.id();
+        config.queues = status.queues();
+        config.queueDepth = status.queueDepth();
+        config.maxIoBytes = status.maxIoBytes();
+        config.recovery = status.recovery();
+        config.sizeBytes = parameters.sizeBytes();
+        config.blockSize = parameters.blockSize();
+        config.physicalBlockSize = parameters.physicalBlockSize();
+        config.readOnly = parameters.readOnly();
+        config.rotational = parameters.rotational();
+        config.volatileCache = parameters.volatileCache();
+        config.fua = parameters.fua();
+        config.discardGranularityBytes = parameters.discardGranularityBytes();
+        config.maxDiscardBytes = parameters.maxDiscardBytes();
+        config.maxWriteZeroesBytes = parameters.maxWriteZeroesBytes();
+        config.dmaAlignment = parameters.dmaAlignment();
+        config.maxSegments = parameters.maxSegments();
+        config.maxSegmentBytes = parameters.maxSegmentBytes();
+        return config;
     }
 }

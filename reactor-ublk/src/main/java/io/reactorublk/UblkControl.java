@@ -124,7 +124,7 @@ public final class UblkControl implements AutoCloseable {
     /**
      * Changes the size of a device that is in use. Applications see the new size at once; of requests beyond a smaller end
      * some may still be under way. The server is not told; its target must have what a larger device promises <em>before</em>
-     * this is called. A server that resizes its own device uses {@code UblkDevice.resize}.
+     * this is called. A server that resizes its own device uses {@link UblkDevice#resize}.
      *
      * @param bytes a positive multiple of the device's block size, else {@link IllegalArgumentException}
      */

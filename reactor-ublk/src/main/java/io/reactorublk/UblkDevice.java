@@ -5,8 +5,8 @@ import reactor.core.Disposable;
 import reactor.core.publisher.Mono;
 
 /**
- * A running device. Ends by {@link #dispose}, or by itself if a queue of it fails; if the process ends without either, the
- * kernel gives EIO to what was in flight and takes the block device away.
+ * A running device. Ends by {@link #dispose}, or by itself if a queue of it fails or somebody else has stopped it; what
+ * becomes of it if the process ends without that, its {@link Recovery} says.
  */
 public final class UblkDevice implements Disposable {
 
@@ -50,7 +50,32 @@ public final class UblkDevice implements Disposable {
         return lifecycle.dispose();
     }
 
-    /** Completes when the device is gone, whoever caused it; with an error if a queue of it failed. */
+    /**
+     * Leaves the device to another server, without an error for those who use it: they see a pause. The target gets nothing new;
+     * when it has answered all it has, its queues complete, it ends, and everything of it is closed. What was asked meanwhile
+     * waits in the kernel, not executed. When this completes the device waits for {@link UblkServer#recover}, by this process
+     * or by another: tell it then. This object is disposed.
+     *
+     * <p>Fails with {@link IllegalStateException} unless the device has {@link Recovery#REISSUE}, and with {@link
+     * java.util.concurrent.TimeoutException} if the target has not answered within the server's
+     * {@linkplain UblkServer#stopGrace grace}: then everything goes on as if nothing had been asked. Cancelling stops nothing.
+     * Must not be waited for on a loop.
+     */
+    public Mono<Void> handOver() {
+        return lifecycle.handOver();
+    }
+
+    /**
+     * Changes the size while the device is in use. The target must have what a larger device promises before this is called; it
+     * learns of the new size by {@link BlockQueue#sizeBytes()}.
+     *
+     * @param bytes a positive multiple of the block size, else {@link IllegalArgumentException}
+     */
+    public Mono<Void> resize(long bytes) {
+        return lifecycle.resize(bytes);
+    }
+
+    /** Completes when the device is gone, or handed over, whoever caused it; with an error if a queue of it failed. */
     public Mono<Void> onDispose() {
         return lifecycle.whenDisposed();
     }

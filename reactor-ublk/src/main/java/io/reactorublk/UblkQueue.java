@@ -6,6 +6,8 @@ import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.KernelException;
 import io.reactorublk.abi.ublk_cmd_h;
 import io.reactorublk.uring.abi.io_uring_h;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.Queue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -15,6 +17,7 @@ import org.reactivestreams.Subscription;
 import reactor.core.CoreSubscriber;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
+import reactor.core.publisher.MonoSink;
 import reactor.core.publisher.Operators;
 import reactor.core.publisher.Sinks;
 import reactor.util.Logger;
@@ -53,7 +56,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private final int deviceId;
     private final int id;
     private final int depth;
-    private final long sizeBytes;
+    private volatile long sizeBytes;
     private final int blockSize;
     private final EventLoop loop;
     private final IoDescriptors descriptors;
@@ -72,6 +75,10 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private CommitBuffer withKernel;
     private Fetch state = Fetch.IDLE;
     private boolean draining;
+    /** Who waits for the target to have nothing in hand, while it gets nothing new. */
+    private @Nullable MonoSink<Void> whenQuiet;
+    /** Tags that came meanwhile. */
+    private final Deque<Integer> kept = new ArrayDeque<>();
 
     private final AtomicBoolean subscribed = new AtomicBoolean();
     private @Nullable CoreSubscriber<? super BlockRequest> subscriber;
@@ -121,6 +128,10 @@ final class UblkQueue extends BlockQueue implements Subscription {
             commands.commit(full, onCommitted);
         }
 
+        if (whenQuiet != null) {
+            if (isQuiet()) whenQuiet.success();
+            return;
+        }
         long wanted = draining ? Long.MAX_VALUE : demand;
         int grant = (int) Math.min(wanted, fetch.free());
         if (grant > 0 && (grant == wanted || grant >= depth) && state != Fetch.DONE) {     // all, or a piece worth lending
@@ -147,8 +158,8 @@ final class UblkQueue extends BlockQueue implements Subscription {
             case ENOBUFS -> starve();
             case ENOMEM -> { }                                         // armed again in the next turn
             case ENODEV, ECANCELED -> {
-                stopped();
                 whenStopped.tryEmitEmpty();
+                stopped();
             }
             default -> fail(new KernelException("UBLK_U_IO_FETCH_IO_CMDS of " + this, Errno.of(result)));
         }
@@ -165,6 +176,10 @@ final class UblkQueue extends BlockQueue implements Subscription {
     }
 
     private void deliver(int tag) {
+        if (whenQuiet != null) {
+            kept.add(tag);
+            return;
+        }
         Operation operation = Operation.of(descriptors.operationAndFlags(tag) & 0xff);
         CoreSubscriber<? super BlockRequest> actual = subscriber;
         if (draining || operation == null || actual == null) {
@@ -324,6 +339,36 @@ final class UblkQueue extends BlockQueue implements Subscription {
         }
     }
 
+    /**
+     * Gives nothing new to the target, and completes when all it had is answered and committed: what comes meanwhile is kept
+     * as the driver sent it, for the next server or until {@link #resume}. Any thread.
+     */
+    Mono<Void> hold() {
+        return Mono.create(sink -> loop.execute(() -> whenQuiet = sink));
+    }
+
+    private boolean isQuiet() {
+        for (BlockRequest request : requests) if (request != null) return false;
+        return mailbox.isEmpty() && filling.isEmpty() && withKernel.isEmpty();
+    }
+
+    /** Who waits for quiet waits no longer: there is something more urgent, as he will find. */
+    private void stopWaitingForQuiet() {
+        if (whenQuiet != null) whenQuiet.success();
+    }
+
+    /** Goes on as if nothing had been held. On the loop. */
+    void resume() {
+        stopWaitingForQuiet();
+        whenQuiet = null;
+        for (Integer tag = kept.poll(); tag != null; tag = kept.poll()) deliver(tag);
+    }
+
+    /** The device has another size. Any thread. */
+    void resized(long bytes) {
+        sizeBytes = bytes;
+    }
+
     /** The device has stopped: there will be no more requests. On the loop. */
     void stopped() {
         if (state == Fetch.DONE) return;
@@ -331,6 +376,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
         for (BlockRequest request : requests) if (request != null) request.lose();
         CoreSubscriber<? super BlockRequest> actual = subscriber;
         if (actual != null) complete(actual);
+        stopWaitingForQuiet();
     }
 
     private void fail(KernelException e) {
@@ -341,6 +387,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
         subscriber = null;
         if (actual != null && !cancelled) actual.onError(e);
         whenFailed.tryEmitError(e);
+        stopWaitingForQuiet();
     }
 
     /** Completes when the driver says that the device was stopped, whoever did it; of a fetch that is not armed it cannot. */

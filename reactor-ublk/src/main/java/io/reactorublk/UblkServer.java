@@ -50,6 +50,10 @@ public final class UblkServer {
         return new UblkServer(copy);
     }
 
+    ServerConfig config() {
+        return config;
+    }
+
     private static void requireWholeBlocks(ServerConfig config) {
         require(config.sizeBytes % config.blockSize == 0,
                 ("a device of %d bytes is no whole number of blocks of %d bytes; "
@@ -197,6 +201,11 @@ public final class UblkServer {
         return with(c -> c.rotational = true);
     }
 
+    /** What becomes of the device when this process dies; by default it goes with it. */
+    public UblkServer recovery(Recovery recovery) {
+        return with(c -> c.recovery = Objects.requireNonNull(recovery));
+    }
+
     /** The device number, N of {@code /dev/ublkbN}; by default the lowest that is free. */
     public UblkServer id(int id) {
         require(id >= 0 && id <= MAX_ID,
@@ -248,11 +257,34 @@ public final class UblkServer {
     public Mono<UblkDevice> start() {
         return Mono.defer(() -> {
             if (config.sizeBytes == 0) throw new IllegalStateException("the device has no size; set one with size(bytes)");
-            BlockTarget target = config.target;
-            if (target == null) throw new IllegalStateException("there is nothing to serve; set a target with serve(target)");
-            Kernel kernel = config.kernel;
-            return new DeviceLifecycle(kernel == null ? Kernel.linux() : kernel, config, target).start();
+            return DeviceLifecycle.start(kernel(), config, target());
         });
+    }
+
+    /**
+     * Takes over a device whose server died or {@linkplain UblkDevice#handOver handed it over}: when the {@code Mono} emits,
+     * what applications asked for meanwhile is being served. Of this server the target, the listener, the data mode and the
+     * durations matter; what else the device is, and what becomes of it after the next death, was decided when it was made.
+     *
+     * <p>Until the kernel has tidied up after the last server it is asked again and again. Fails with {@link
+     * io.reactorublk.uring.KernelException}: ENODEV if there is no such device, ETIMEDOUT if after the control deadline its
+     * server still lives, EINVAL if it was made with {@link Recovery#NONE}; with {@link
+     * IllegalArgumentException} if it was made for another {@link DataMode}. After a failure, or when cancelled before, the
+     * device waits as it did, and can be recovered. Once recovered it ends like any other.
+     */
+    public Mono<UblkDevice> recover(int id) {
+        return Mono.defer(() -> DeviceLifecycle.recover(kernel(), config, target(), id));
+    }
+
+    private Kernel kernel() {
+        Kernel kernel = config.kernel;
+        return kernel == null ? Kernel.linux() : kernel;
+    }
+
+    private BlockTarget target() {
+        BlockTarget target = config.target;
+        if (target == null) throw new IllegalStateException("there is nothing to serve; set a target with serve(target)");
+        return target;
     }
 
     private static void require(boolean condition, String complaint) {

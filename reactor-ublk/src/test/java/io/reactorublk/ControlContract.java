@@ -100,7 +100,7 @@ abstract class ControlContract extends DeviceContract {
         UblkDevice device = start(holding().blockSize(1024).physicalBlockSize(2048).maxDiscardBytes(1 << 20)
                 .discardGranularity(8192).maxWriteZeroesBytes(0).fua().rotational());
         assertThat(fixture.get(control.parameters(device.id()))).isEqualTo(new DeviceParameters(
-                DEVICE_BYTES, 1024, 2048, MAX_IO, false, true, true, true, 8192, 1 << 20, 0));
+                DEVICE_BYTES, 1024, 2048, MAX_IO, false, true, true, true, 8192, 1 << 20, 0, 4, 0, 0));
     }
 
     @Test

@@ -71,8 +71,18 @@ abstract class DeviceContract {
         return device;
     }
 
+    /** Takes over a device that has lost its server. */
+    final UblkDevice recover(UblkServer server, int id) {
+        UblkDevice device = fixture.get(server.recover(id));
+        devices.add(device);
+        return device;
+    }
+
     final Disk disk(UblkDevice device) {
-        Disk disk = fixture.open(device);
+        return track(fixture.open(device));
+    }
+
+    final Disk track(Disk disk) {
         disks.add(disk);
         return disk;
     }

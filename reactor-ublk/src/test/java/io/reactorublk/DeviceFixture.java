@@ -1,6 +1,7 @@
 package io.reactorublk;
 
 import io.reactorublk.uring.Kernel;
+import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.BooleanSupplier;
@@ -15,8 +16,28 @@ interface DeviceFixture extends AutoCloseable {
     /** The kernel under test. */
     Kernel kernel();
 
-    /** The application's side of a device. */
-    Disk open(UblkDevice device);
+    /** The application's side of the device with this number. */
+    Disk open(int id);
+
+    default Disk open(UblkDevice device) {
+        return open(device.id());
+    }
+
+    /** Starts a server that keeps its bytes in a {@link KeptDisk} that holds some requests for ever, in a process that can be killed. */
+    Victim startVictim(UblkServer server);
+
+    /** A server that is to die. */
+    interface Victim {
+
+        /** The number of its device. */
+        int id();
+
+        /** What is left of its bytes. */
+        MemorySegment content();
+
+        /** Kills it, and in memory everything else that belongs to the process. */
+        void kill();
+    }
 
     /** Whether loops have threads, and a clock that others know: not in memory, where the test's own thread turns them all. */
     boolean hasThreads();

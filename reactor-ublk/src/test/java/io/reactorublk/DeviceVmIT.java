@@ -60,4 +60,20 @@ class DeviceVmIT {
             return new LinuxDevices();
         }
     }
+
+    @Nested
+    class Recovering extends RecoveryContract {
+        @Override
+        DeviceFixture newFixture() {
+            return new LinuxDevices();
+        }
+    }
+
+    @Nested
+    class HandingOver extends HandOverContract {
+        @Override
+        DeviceFixture newFixture() {
+            return new LinuxDevices();
+        }
+    }
 }

@@ -41,8 +41,13 @@ final class LinuxDevices implements DeviceFixture {
     }
 
     @Override
-    public Disk open(UblkDevice device) {
-        return new LinuxDisk(device.path());
+    public Disk open(int id) {
+        return new LinuxDisk(Path.of("/dev/ublkb" + id));
+    }
+
+    @Override
+    public Victim startVictim(UblkServer server) {
+        return VictimProcess.start(server);
     }
 
     @Override

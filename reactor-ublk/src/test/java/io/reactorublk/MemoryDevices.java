@@ -2,6 +2,8 @@ package io.reactorublk;
 
 import io.reactorublk.memory.MemoryUblk;
 import io.reactorublk.uring.Kernel;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -60,8 +62,30 @@ final class MemoryDevices implements DeviceFixture {
     }
 
     @Override
-    public Disk open(UblkDevice device) {
-        return new OpenMemoryDisk(ublk.disk(device));
+    public Disk open(int id) {
+        return new OpenMemoryDisk(ublk.disk(id));
+    }
+
+    @Override
+    public Victim startVictim(UblkServer server) {
+        MemorySegment content = Arena.ofAuto().allocate(DeviceContract.DEVICE_BYTES);
+        UblkDevice device = get(server.kernel(kernel()).serve(new KeptDisk(content, true)).start());
+        return new Victim() {
+            @Override
+            public int id() {
+                return device.id();
+            }
+
+            @Override
+            public MemorySegment content() {
+                return content;
+            }
+
+            @Override
+            public void kill() {
+                ublk.kill();
+            }
+        };
     }
 
     /** Moves the clock only if nothing else helps. */

@@ -21,7 +21,7 @@ final class ServerProcess {
     static final String NOTHING = "nothing";
     static final String USE_UP_DESCRIPTORS = "use-up-descriptors";
 
-    private static final String SERVING = "serving ";
+    static final String SERVING = "serving ";
     private static final Duration LIMIT = Duration.ofSeconds(60);
 
     private ServerProcess() {}
@@ -85,11 +85,15 @@ final class ServerProcess {
 
     /** Starts the process, behind the words of another command. */
     static Process start(String[] before, Object... args) {
+        return start(ServerProcess.class, before, args);
+    }
+
+    static Process start(Class<?> main, String[] before, Object... args) {
         List<String> command = new ArrayList<>(List.of(before));
         command.addAll(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-ea", "-Xmx64m", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
                         "--enable-native-access=ALL-UNNAMED",
-                "-cp", System.getProperty("java.class.path"), ServerProcess.class.getName()));
+                "-cp", System.getProperty("java.class.path"), main.getName()));
         for (Object arg : args) command.add(arg.toString());
         return Shell.start(command.toArray(String[]::new));
     }

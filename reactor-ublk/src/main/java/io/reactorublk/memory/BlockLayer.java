@@ -35,6 +35,10 @@ final class BlockLayer {
 
     private final MemoryUblkDriver driver;
     private final List<HardwareQueue> queues = new ArrayList<>();
+    /** A request that has a tag and no server. */
+    private record Held(DriverQueue queue, IoRequest request) {}
+
+    private final List<Held> held = new ArrayList<>();
     private final List<Runnable> whenDrained = new ArrayList<>();
     private final Runnable lastOpenerGone;
     private DiskLimits limits;
@@ -121,6 +125,26 @@ final class BlockLayer {
         });
     }
 
+    /** {@code blk_mq_requeue_request} without a kick: keeps it until {@link #kickHeld}; of a disk that goes it fails. */
+    void hold(DriverQueue queue, IoRequest request) {
+        if (dead) {
+            end(queue, request, Errno.EIO.result());
+        } else {
+            held.add(new Held(queue, request));
+        }
+    }
+
+    /** {@code blk_mq_kick_requeue_list}. */
+    void kickHeld() {
+        for (Held one : held) requeue(one.queue, one.request);
+        held.clear();
+    }
+
+    /** Requests that wait for the next server. */
+    int held() {
+        return held.size();
+    }
+
     /** Requests of a queue that wait for a tag. */
     int withoutTag() {
         int count = 0;
@@ -134,6 +158,9 @@ final class BlockLayer {
     void delete(Runnable whenGone) {
         dead = true;
         whenDrained.add(whenGone);
+        List<Held> nobodys = new ArrayList<>(held);
+        held.clear();
+        for (Held one : nobodys) end(one.queue, one.request, Errno.EIO.result());
         if (entered == 0) drained();
     }
 

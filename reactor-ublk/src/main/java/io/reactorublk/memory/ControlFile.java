@@ -14,6 +14,7 @@ import io.reactorublk.uring.memory.CharacterDevice.Command;
 import io.reactorublk.uring.memory.CharacterDevice.OpenFile;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.function.ToIntFunction;
 
 /**
  * {@code /dev/ublk-control}. Most commands are a worker's ({@code -EAGAIN} for the non-blocking attempt), some wait there
@@ -28,8 +29,10 @@ final class ControlFile implements OpenFile {
     private static final int MAX_ID = 1 << 20;
     private static final long AUTOMATIC = ublk_cmd_h.UBLK_F_CMD_IOCTL_ENCODE() | ublk_cmd_h.UBLK_F_URING_CMD_COMP_IN_TASK()
             | ublk_cmd_h.UBLK_F_SAFE_STOP_DEV();
+    private static final long RECOVERY = ublk_cmd_h.UBLK_F_USER_RECOVERY() | ublk_cmd_h.UBLK_F_USER_RECOVERY_REISSUE()
+            | ublk_cmd_h.UBLK_F_USER_RECOVERY_FAIL_IO();
     private static final long KNOWN = AUTOMATIC | ublk_cmd_h.UBLK_F_BATCH_IO() | ublk_cmd_h.UBLK_F_NO_AUTO_PART_SCAN()
-            | ublk_cmd_h.UBLK_F_UPDATE_SIZE();
+            | ublk_cmd_h.UBLK_F_UPDATE_SIZE() | RECOVERY;
 
     private final MemoryUblkDriver driver;
 
@@ -92,7 +95,7 @@ final class ControlFile implements OpenFile {
                 } else if (operation == ublk_cmd_h.UBLK_U_CMD_GET_QUEUE_AFFINITY()) {
                     getAffinity(device());
                 } else if (operation == ublk_cmd_h.UBLK_U_CMD_START_DEV()) {
-                    start(device());
+                    whenReady(device(), DriverDevice::start);
                 } else if (operation == ublk_cmd_h.UBLK_U_CMD_STOP_DEV()) {
                     device().stop(() -> complete(0));
                 } else if (operation == ublk_cmd_h.UBLK_U_CMD_TRY_STOP_DEV()) {
@@ -101,6 +104,11 @@ final class ControlFile implements OpenFile {
                     delete(device(), true);
                 } else if (operation == ublk_cmd_h.UBLK_U_CMD_DEL_DEV_ASYNC()) {
                     delete(device(), false);
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_START_USER_RECOVERY()) {
+                    device().startRecovery();
+                    complete(0);
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_END_USER_RECOVERY()) {
+                    whenReady(device(), DriverDevice::endRecovery);
                 } else if (operation == ublk_cmd_h.UBLK_U_CMD_UPDATE_SIZE()) {
                     updateSize(device());
                 } else {
@@ -167,6 +175,7 @@ final class ControlFile implements OpenFile {
                 require(id >= -1 && id < MAX_ID);
                 require(depth >= 2 && depth <= ublk_cmd_h.UBLK_MAX_QUEUE_DEPTH());   // of a batch queue: kfifo_alloc needs room for two
                 require(queues >= 1 && queues <= ublk_cmd_h.UBLK_MAX_NR_QUEUES());
+                requireRecovery(ublksrv_ctrl_dev_info.flags(info) & RECOVERY);
                 long flags = (ublksrv_ctrl_dev_info.flags(info) & KNOWN) | AUTOMATIC;
                 if ((flags & ublk_cmd_h.UBLK_F_BATCH_IO()) == 0) throw new KernelException("per-tag commands in memory", Errno.EOPNOTSUPP);
                 int maxIoBytes = ublksrv_ctrl_dev_info.max_io_buf_bytes(info) / PAGE * PAGE;
@@ -177,6 +186,12 @@ final class ControlFile implements OpenFile {
             } finally {
                 driver.controlMutex().unlock();
             }
+        }
+
+        /** {@code ublk_ctrl_add_dev}: of what is to become of the device there is one answer. */
+        private void requireRecovery(long flags) {
+            long beside = flags & ~ublk_cmd_h.UBLK_F_USER_RECOVERY();
+            require(beside == 0 || (flags != beside && beside != (RECOVERY & ~ublk_cmd_h.UBLK_F_USER_RECOVERY())));
         }
 
         private void setParams(DriverDevice device) {
@@ -216,9 +231,10 @@ final class ControlFile implements OpenFile {
         }
 
         /** Waits until every tag of every queue is prepared. */
-        private void start(DriverDevice device) {
+        private void whenReady(DriverDevice device, ToIntFunction<DriverDevice> step) {
             require(data() > 0);
-            Runnable then = () -> complete(device.isOpen() && data() == ProcessHandle.current().pid() ? device.start() : Errno.EINVAL.result());
+            Runnable then = () -> complete(device.isOpen() && data() == ProcessHandle.current().pid()
+                    ? step.applyAsInt(device) : Errno.EINVAL.result());
             interruptible(() -> device.stopAwaiting(then));
             device.awaitReady(then);
         }

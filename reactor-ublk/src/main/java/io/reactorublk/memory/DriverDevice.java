@@ -25,11 +25,16 @@ import org.jspecify.annotations.Nullable;
  *
  * <pre>
  *   DEAD ──start, all tags prepared──► LIVE ──stopped, or its server is gone──► DEAD
+ *                                     ▲  │
+ *                 end of the recovery │  │ its server is gone, with recovery
+ *                                     │  ▼
+ *                         QUIESCED or FAIL_IO ──stopped──► DEAD
  * </pre>
  */
 final class DriverDevice implements CharacterDevice {
 
     private static final long PAGE = 4096;
+    private static final List<String> STATES = List.of(", dead", ", live", ", quiesced", ", failing");
     private static final Duration MAPPING_LOOK = Duration.ofMillis(1);
     private static final int PREP = (int) ublk_cmd_h.UBLK_U_IO_PREP_IO_CMDS();
     private static final int FETCH = (int) ublk_cmd_h.UBLK_U_IO_FETCH_IO_CMDS();
@@ -52,6 +57,8 @@ final class DriverDevice implements CharacterDevice {
     private @Nullable BlockLayer disk;
     /** The disk that was, for as long as an application has it open. */
     private @Nullable BlockLayer lingering;
+    private int state = ublk_cmd_h.UBLK_S_DEV_DEAD();
+    private long serverPid = -1;
     private boolean open;
     private boolean wasReady;
     private boolean deleted;
@@ -92,10 +99,10 @@ final class DriverDevice implements CharacterDevice {
         info.fill((byte) 0);
         ublksrv_ctrl_dev_info.nr_hw_queues(info, (short) queues.size());
         ublksrv_ctrl_dev_info.queue_depth(info, (short) depth);
-        ublksrv_ctrl_dev_info.state(info, (short) (disk == null ? ublk_cmd_h.UBLK_S_DEV_DEAD() : ublk_cmd_h.UBLK_S_DEV_LIVE()));
+        ublksrv_ctrl_dev_info.state(info, (short) state);
         ublksrv_ctrl_dev_info.max_io_buf_bytes(info, maxIoBytes);
         ublksrv_ctrl_dev_info.dev_id(info, id);
-        ublksrv_ctrl_dev_info.ublksrv_pid(info, disk == null ? -1 : (int) ProcessHandle.current().pid());
+        ublksrv_ctrl_dev_info.ublksrv_pid(info, (int) serverPid);
         ublksrv_ctrl_dev_info.flags(info, flags);
     }
 
@@ -166,8 +173,45 @@ final class DriverDevice implements CharacterDevice {
         if (isUsed()) return Errno.EEXIST.result();
         BlockLayer started = new BlockLayer(driver, java.util.Objects.requireNonNull(limits), queues, this::lastOpenerGone);
         disk = started;
+        serve();
         boolean scan = driver.scansPartitions() && (flags & ublk_cmd_h.UBLK_F_NO_AUTO_PART_SCAN()) == 0;
         if (scan) driver.worker(() -> scanPartitions(started));
+        return 0;
+    }
+
+    private void serve() {
+        state = ublk_cmd_h.UBLK_S_DEV_LIVE();
+        serverPid = ProcessHandle.current().pid();
+    }
+
+    // ------------------------------------------------------------------------------------------- recovery
+
+    private boolean has(long flag) {
+        return (flags & flag) != 0;
+    }
+
+    /** {@code ublk_nosrv_should_queue_io}: without a server, whether requests wait for the next one. */
+    boolean holds() {
+        return has(ublk_cmd_h.UBLK_F_USER_RECOVERY()) && !has(ublk_cmd_h.UBLK_F_USER_RECOVERY_FAIL_IO());
+    }
+
+    private boolean awaitsServer() {
+        return state == ublk_cmd_h.UBLK_S_DEV_QUIESCED() || state == ublk_cmd_h.UBLK_S_DEV_FAIL_IO();
+    }
+
+    /** {@code ublk_ctrl_start_recovery}. */
+    void startRecovery() {
+        if (!has(ublk_cmd_h.UBLK_F_USER_RECOVERY())) throw new KernelException("ublk_ctrl_start_recovery", Errno.EINVAL);
+        if (open || !awaitsServer()) throw new KernelException("ublk_ctrl_start_recovery", Errno.EBUSY);
+        wasReady = false;
+    }
+
+    /** {@code ublk_ctrl_end_recovery}, once all tags are there: what was held goes to the new server. */
+    int endRecovery() {
+        if (!has(ublk_cmd_h.UBLK_F_USER_RECOVERY())) return Errno.EINVAL.result();
+        if (!awaitsServer()) return Errno.EBUSY.result();
+        serve();
+        if (disk != null) disk.kickHeld();
         return 0;
     }
 
@@ -194,6 +238,8 @@ final class DriverDevice implements CharacterDevice {
         live.delete(() -> {
             if (disk == live) {
                 disk = null;
+                state = ublk_cmd_h.UBLK_S_DEV_DEAD();
+                serverPid = -1;
                 if (live.openers() > 0) lingering = live;
             }
             whenGone.run();
@@ -243,6 +289,11 @@ final class DriverDevice implements CharacterDevice {
 
     void end(DriverQueue queue, IoRequest request, int result) {
         java.util.Objects.requireNonNull(disk).end(queue, request, result);
+    }
+
+    /** Until the next server is there. */
+    void hold(DriverQueue queue, IoRequest request) {
+        java.util.Objects.requireNonNull(disk).hold(queue, request);
     }
 
     void requeue(DriverQueue queue, IoRequest request) {
@@ -313,24 +364,38 @@ final class DriverDevice implements CharacterDevice {
         }
     }
 
-    /** {@code ublk_ch_release_work_fn}: the server is gone. Without recovery its disk goes too. Without a disk all stays as it is. */
+    /**
+     * {@code ublk_ch_release_work_fn}: the server is gone. Without recovery its disk goes too, unless it is going already.
+     * Without a disk all stays as it is.
+     */
     private void released() {
         if (isMapped()) {                                              // which keeps the file open
             driver.workerAfter(MAPPING_LOOK, this::released);
             return;
         }
         driver.poison().liftAll();
-        if (disk == null) {
+        BlockLayer live = disk;
+        if (live == null) {
             closed();
             return;
         }
         startCancel();
-        for (DriverQueue queue : queues) queue.abortRequests();
-        deleteDisk(() -> {
-            for (DriverQueue queue : queues) queue.reset();            // ublk_reset_ch_dev
-            wasReady = false;
-            closed();
-        });
+        boolean reissues = holds() && has(ublk_cmd_h.UBLK_F_USER_RECOVERY_REISSUE());
+        for (DriverQueue queue : queues) queue.abortRequests(reissues);
+        if (!has(ublk_cmd_h.UBLK_F_USER_RECOVERY()) || live.isDead()) {
+            deleteDisk(this::reset);
+            return;
+        }
+        state = holds() ? ublk_cmd_h.UBLK_S_DEV_QUIESCED() : ublk_cmd_h.UBLK_S_DEV_FAIL_IO();
+        if (!holds()) for (DriverQueue queue : queues) queue.failFast();
+        reset();
+    }
+
+    /** {@code ublk_reset_ch_dev}. */
+    private void reset() {
+        for (DriverQueue queue : queues) queue.reset();
+        wasReady = false;
+        closed();
     }
 
     private void closed() {
@@ -340,7 +405,7 @@ final class DriverDevice implements CharacterDevice {
 
     @Override
     public String toString() {
-        return "device " + id + (disk == null ? ", dead" : ", live") + (open ? ", open" : "") + (isMapped() ? ", mapped" : "")
+        return "device " + id + STATES.get(state) + (open ? ", open" : "") + (isMapped() ? ", mapped" : "")
                 + (deleted ? ", deleted" : "");
     }
 }

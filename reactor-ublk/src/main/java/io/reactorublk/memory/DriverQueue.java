@@ -74,6 +74,7 @@ final class DriverQueue {
     private @Nullable Fetch active;
     private boolean forceAbort;
     private boolean canceling;
+    private boolean failing;
     private int ready;
     private long delivered;
     private long answered;
@@ -118,7 +119,15 @@ final class DriverQueue {
 
     /** {@code ublk_batch_queue_rq}: describes the request and queues its tag; {@code last} of a batch wakes the server. */
     void queueRequest(IoRequest request, boolean last) {
-        if (canceling || forceAbort) {                                 // ublk_prep_req
+        if (failing) {                                                 // ublk_prep_req: BLK_STS_TARGET
+            device.end(this, request, Errno.EREMOTEIO.result());
+            return;
+        }
+        if (canceling && device.holds() && !forceAbort) {              // __ublk_abort_rq
+            device.hold(this, request);
+            return;
+        }
+        if (canceling || forceAbort) {
             device.end(this, request, Errno.EIO.result());
             return;
         }
@@ -293,6 +302,7 @@ final class DriverQueue {
         if (!done.isEmpty() && isReady()) {                            // ublk_queue_reset_io_flags
             canceling = false;
             forceAbort = false;
+            failing = false;
         }
         device.checkReady();
         return 0;
@@ -408,15 +418,23 @@ final class DriverQueue {
         canceling = true;
     }
 
-    /** {@code ublk_abort_queue}: the server is gone, so what it held and what it never saw has failed. */
-    void abortRequests() {
+    void failFast() {
+        failing = true;
+    }
+
+    /** {@code ublk_abort_queue}: the server is gone, so what it held and what it never saw has failed, or is the next one's. */
+    void abortRequests(boolean reissue) {
         List<IoRequest> lost = new ArrayList<>();
         for (Slot slot : slots) if (slot.ownedByServer) lost.add(slot.request());
         for (Integer tag : fifo) lost.add(slots[tag].request());
         fifo.clear();
         for (IoRequest request : lost) {
             slots[request.tag].ownedByServer = false;
-            device.end(this, request, Errno.EIO.result());
+            if (reissue) {
+                device.hold(this, request);
+            } else {
+                device.end(this, request, Errno.EIO.result());
+            }
         }
     }
 

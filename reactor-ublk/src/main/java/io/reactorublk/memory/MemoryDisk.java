@@ -137,10 +137,10 @@ public final class MemoryDisk {
         return limits("size").sizeBytes();
     }
 
-    /** Requests that have not left the kernel: in the driver, and such as have no tag yet. */
+    /** Requests that have not left the kernel: in the driver, for want of a server, and such as have no tag yet. */
     public int waiting() {
         BlockLayer disk = device.disk();
-        int count = disk == null ? 0 : disk.withoutTag();
+        int count = disk == null ? 0 : disk.withoutTag() + disk.held();
         for (DriverQueue queue : device.queues()) count += queue.waiting();
         return count;
     }

@@ -150,8 +150,9 @@ public final class MemoryUblk implements AutoCloseable {
     }
 
     /**
-     * The server's process dies between two steps, as by {@code SIGKILL}: its loops turn no more, what it had not answered
-     * fails, its disks go. Applications live on. What is served on this kernel afterwards is the next process.
+     * The server's process dies between two steps, as by {@code SIGKILL}: its loops turn no more, and what becomes of its
+     * devices their {@link io.reactorublk.Recovery} says. Applications live on. What is served on this kernel afterwards is the
+     * next process.
      */
     public void kill() {
         driver.kill();

@@ -1,0 +1,267 @@
+package io.reactorublk;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import io.reactorublk.DeviceFixture.Victim;
+import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.KernelException;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.EnumSource.Mode;
+import reactor.core.publisher.Mono;
+
+/** What applications see when a server dies, and how the next one goes on. */
+abstract class RecoveryContract extends DeviceContract {
+
+    private static final Duration PATIENCE = Duration.ofSeconds(30);
+    private static final Duration SHORT = Duration.ofMillis(300);
+
+    private UblkControl control;
+
+    /** Not before a process has died: in memory this would be of that process. */
+    private UblkControl control() {
+        if (control == null) control = UblkControl.create(fixture.kernel(), PATIENCE);
+        return control;
+    }
+
+    @AfterEach
+    void closeControl() {
+        if (control != null) control.close();
+    }
+
+    private Victim victim(Recovery recovery) {
+        return fixture.startVictim(server(new NoTarget()).recovery(recovery).queueDepth(8));
+    }
+
+    /** What a victim is told by its own process. */
+    private record NoTarget() implements BlockTarget {
+        @Override
+        public org.reactivestreams.Publisher<Completion> serve(BlockQueue queue) {
+            return Mono.error(new AssertionError("nobody serves this"));
+        }
+    }
+
+    private void awaitState(int id, DeviceStatus.State state) {
+        fixture.await(() -> fixture.get(control().inspect(id)).state() == state);
+    }
+
+    private UblkDevice recover(Victim victim) {
+        return recover(server(new KeptDisk(victim.content(), false)), victim.id());
+    }
+
+    private Disk open(Victim victim) {
+        return track(fixture.open(victim.id()));
+    }
+
+    private KernelException refusalOf(Mono<?> command) {
+        KernelException refusal = catchThrowableOfType(KernelException.class, () -> fixture.get(command));
+        assertThat(refusal).as("refusal").isNotNull();
+        return refusal;
+    }
+
+    // ------------------------------------------------------------------------------------------- the policies
+
+    @Test
+    void withoutRecoveryADeviceGoesWithItsServer() {
+        Victim victim = victim(Recovery.NONE);
+        Disk disk = open(victim);
+        CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
+        fixture.settle();
+        victim.kill();
+
+        assertFails(inFlight);
+        awaitState(victim.id(), DeviceStatus.State.DEAD);
+        assertFails(disk.read(QUIET, BLOCK));
+        assertThat(refusalOf(server(new KeptDisk(victim.content(), false)).recover(victim.id())))
+                .hasMessage("UBLK_U_CMD_START_USER_RECOVERY of device " + victim.id()
+                        + ": EINVAL (Invalid argument). It was made without recovery");
+        closeDisks();
+        fixture.get(control().remove(victim.id()));
+    }
+
+    @Test
+    void aHeldDeviceFailsWhatWasInFlightAndLetsTheRestWait() {
+        Victim victim = victim(Recovery.HOLD);
+        Disk disk = open(victim);
+        write(disk, QUIET, filled(BLOCK, 7));
+        CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
+        fixture.settle();
+        victim.kill();
+
+        assertThat(failureOf(inFlight)).isEqualTo(Errno.EIO);
+        awaitState(victim.id(), DeviceStatus.State.QUIESCED);
+        CompletableFuture<byte[]> later = disk.read(QUIET, BLOCK);
+        fixture.settle();
+        assertThat(later).isNotDone();
+
+        recover(victim);
+        assertThat(fixture.get(later)).isEqualTo(filled(BLOCK, 7));
+        assertThat(read(disk, KeptDisk.HELD, BLOCK)).as("what failed was not done").isEqualTo(filled(BLOCK, 0));
+    }
+
+    @Test
+    void aReissuedDeviceLetsEverythingWait() {
+        Victim victim = victim(Recovery.REISSUE);
+        Disk disk = open(victim);
+        write(disk, QUIET, filled(BLOCK, 7));
+        CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
+        fixture.settle();
+        victim.kill();
+
+        awaitState(victim.id(), DeviceStatus.State.QUIESCED);
+        CompletableFuture<byte[]> later = disk.read(QUIET, BLOCK);
+        fixture.settle();
+        assertThat(inFlight).isNotDone();
+        assertThat(later).isNotDone();
+
+        recover(victim);
+        fixture.get(inFlight);
+        assertThat(fixture.get(later)).isEqualTo(filled(BLOCK, 7));
+        assertThat(read(disk, KeptDisk.HELD, BLOCK)).isEqualTo(filled(BLOCK, 1));
+    }
+
+    @Test
+    void aDeviceThatFailsFastIsAsIfUnplugged() {
+        Victim victim = victim(Recovery.FAIL_FAST);
+        Disk disk = open(victim);
+        write(disk, QUIET, filled(BLOCK, 7));
+        CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
+        fixture.settle();
+        victim.kill();
+
+        assertThat(failureOf(inFlight)).isEqualTo(Errno.EIO);
+        awaitState(victim.id(), DeviceStatus.State.FAIL_IO);
+        assertThat(failureOf(disk.read(QUIET, BLOCK))).isEqualTo(Errno.EREMOTEIO);
+
+        recover(victim);
+        assertThat(read(disk, QUIET, BLOCK)).isEqualTo(filled(BLOCK, 7));
+    }
+
+    // ------------------------------------------------------------------------------------------- the next server
+
+    @ParameterizedTest
+    @EnumSource(value = Recovery.class, mode = Mode.EXCLUDE, names = "NONE")
+    void whatWasAnsweredIsThere(Recovery recovery) {
+        UblkDevice device = start(server(new RecordingTarget(DEVICE_BYTES)).recovery(recovery));
+        assertThat(fixture.get(control().inspect(device.id())).recovery()).isEqualTo(recovery);
+        assertThat(fixture.get(control().inspect(device.id())).isRecoverable()).isFalse();
+    }
+
+    @Test
+    void aRecoveredDeviceIsWhatItWas() {
+        Victim victim = fixture.startVictim(server(new NoTarget()).recovery(Recovery.REISSUE).queueDepth(5).queues(2));
+        victim.kill();
+        awaitState(victim.id(), DeviceStatus.State.QUIESCED);
+        UblkDevice device = recover(server(new KeptDisk(victim.content(), false)).size(4096).queueDepth(64).maxIoBytes(1 << 20)
+                .readOnly(), victim.id());
+        assertThat(device.id()).isEqualTo(victim.id());
+        assertThat(device.queues()).isEqualTo(2);
+        assertThat(device.queueDepth()).isEqualTo(5);
+        Disk disk = disk(device);
+        write(disk, QUIET, pattern(4 * MAX_IO, 3));
+        assertThat(read(disk, QUIET, 4 * MAX_IO)).isEqualTo(pattern(4 * MAX_IO, 3));
+        assertThat(fixture.get(control().inspect(device.id())).state()).isEqualTo(DeviceStatus.State.LIVE);
+    }
+
+    @Test
+    void aDeviceWhoseServerLivesIsNotTaken() {
+        RecordingTarget target = new RecordingTarget(DEVICE_BYTES);
+        UblkDevice device = start(server(target).recovery(Recovery.REISSUE));
+        assertThat(refusalOf(server(target).controlDeadline(SHORT).recover(device.id())))
+                .hasMessage("UBLK_U_CMD_START_USER_RECOVERY of device " + device.id() + ": ETIMEDOUT (Connection timed out). "
+                        + "Its server still lives, or a child of it that has inherited a descriptor");
+        assertThat(read(disk(device), QUIET, BLOCK)).hasSize(BLOCK);
+    }
+
+    @Test
+    void whatIsNotThereIsNotRecovered() {
+        assertThat(refusalOf(server(new RecordingTarget(DEVICE_BYTES)).recover(55)).errno()).isEqualTo(Errno.ENODEV);
+        assertNothingIsLeft();
+    }
+
+    // ------------------------------------------------------------------------------------------- recoveries that fail
+
+    private int orphan() {
+        UblkDevice device = start(server(new RecordingTarget(DEVICE_BYTES)).recovery(Recovery.REISSUE).queueDepth(2).maxIoBytes(BLOCK));
+        fixture.get(device.handOver());
+        return device.id();
+    }
+
+    @Test
+    void aTargetThatFailsLeavesTheDeviceToTheNext() {
+        int id = orphan();
+        CompletableFuture<byte[]> waits = track(fixture.open(id)).read(QUIET, BLOCK);
+        assertThatThrownBy(() -> recover(server(queue -> Mono.error(new IllegalStateException("no disk"))), id))
+                .hasMessage("no disk");
+        log.takeErrors();
+        awaitState(id, DeviceStatus.State.QUIESCED);
+        assertThat(waits).isNotDone();
+        recover(server(new RecordingTarget(DEVICE_BYTES)), id);
+        assertThat(fixture.get(waits)).hasSize(BLOCK);
+    }
+
+    @Test
+    void theRefusalOfAnyCallLeavesTheDeviceToTheNext() {
+        int id = orphan();
+        CompletableFuture<byte[]> waits = track(fixture.open(id)).read(QUIET, BLOCK);
+        boolean refused = true;
+        int call = 0;
+        while (refused) {
+            FaultyKernel faulty = new FaultyKernel(fixture.kernel(), ++call);
+            UblkServer server = server(new RecordingTarget(DEVICE_BYTES)).kernel(faulty.kernel());
+            try {
+                recover(server, id);
+            } catch (KernelException expected) {
+                assertThat(expected.errno()).isEqualTo(Errno.ENOMEM);
+                assertThat(fixture.get(control().inspect(id)).state()).as("after the refusal of call " + call)
+                        .isEqualTo(DeviceStatus.State.QUIESCED);
+                assertThat(waits).isNotDone();
+            }
+            refused = faulty.hasRefused();
+        }
+        assertThat(call).as("calls").isGreaterThan(10);
+        assertThat(fixture.get(waits)).hasSize(BLOCK);
+    }
+
+    @ParameterizedTest
+    @org.junit.jupiter.params.provider.ValueSource(ints = {0, 1, 5, 20, 50, 100, 200})
+    void aRecoveryThatIsCancelledLeavesTheDeviceToTheNext(int millis) {
+        int id = orphan();
+        reactor.core.Disposable recovery = server(new RecordingTarget(DEVICE_BYTES)).recover(id).subscribe(UblkDevice::handOver);
+        fixture.elapse(Duration.ofMillis(millis));
+        boolean tooLate = !recovery.isDisposed();
+        recovery.dispose();
+        if (!tooLate) {
+            fixture.get(control().stop(id));
+            return;
+        }
+        awaitState(id, DeviceStatus.State.QUIESCED);
+        recover(server(new RecordingTarget(DEVICE_BYTES)), id);
+    }
+
+    // ------------------------------------------------------------------------------------------- nobody comes
+
+    @Test
+    void anOrphanIsRemovedAndWhoWaitsForItFreed() {
+        Victim victim = victim(Recovery.REISSUE);
+        Disk disk = open(victim);
+        CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
+        fixture.settle();
+        victim.kill();
+        awaitState(victim.id(), DeviceStatus.State.QUIESCED);
+        CompletableFuture<byte[]> later = disk.read(QUIET, BLOCK);
+        fixture.settle();
+        fixture.get(control().stop(victim.id()));
+        assertThat(failureOf(inFlight)).isEqualTo(Errno.EIO);
+        assertFails(later);
+        closeDisks();
+        fixture.get(control().remove(victim.id()));
+        assertThat(fixture.get(control().list().collectList())).isEmpty();
+    }
+}
