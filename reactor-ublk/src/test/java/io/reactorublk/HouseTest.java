@@ -41,7 +41,8 @@ class HouseTest {
     private static final Set<String> API = Set.of("BlockQueue", "BlockRequest", "BlockTarget", "Completion", "DataMode",
             "DeviceParameters", "DeviceStatus", "Feature", "Operation", "QueueListener", "Recovery", "UblkControl", "UblkDevice",
             "UblkServer");
-    private static final Set<String> TARGET_API = Set.of("Fault", "FileTarget", "Filters", "NullTarget", "RamTarget");
+    private static final Set<String> TARGET_API = Set.of("Fault", "FileTarget", "Filters", "NullTarget", "RamTarget",
+            "StripeTarget");
 
     /** Each speaks with the driver about one thing. */
     private static final Set<String> SPEAK_WITH_THE_DRIVER = Set.of("BatchCommands", "BlockRequest", "CharDeviceBuffers", "CommitBuffer",

@@ -4,6 +4,7 @@ import io.reactorublk.target.Fault;
 import io.reactorublk.target.FileTarget;
 import io.reactorublk.target.Filters;
 import io.reactorublk.target.RamTarget;
+import io.reactorublk.target.StripeTarget;
 import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.UringFile;
 import java.nio.file.Path;
@@ -38,6 +39,20 @@ final class Snippets {
                 .serve(disk)
                 .start()
                 .doOnNext(device -> System.out.println(device.path()))
+                .flatMap(device -> device.onDispose())
+                .block();
+        // @end
+    }
+
+    static void stripedDisk() {
+        // @start region="stripe"
+        StripeTarget disk = StripeTarget.of(256 << 10, List.of(Path.of("/dev/nvme0n1"), Path.of("/dev/nvme1n1"))).direct();
+        UblkServer.create()
+                .size(disk.sizeBytes()).blockSize(4096)
+                .dataMode(DataMode.ZERO_COPY)
+                .fua()
+                .serve(disk)
+                .start()
                 .flatMap(device -> device.onDispose())
                 .block();
         // @end

@@ -8,6 +8,7 @@ import io.reactorublk.BlockQueue;
 import io.reactorublk.BlockRequest;
 import io.reactorublk.BlockTarget;
 import io.reactorublk.Completion;
+import io.reactorublk.DataMode;
 import io.reactorublk.Operation;
 import io.reactorublk.QueueListener;
 import io.reactorublk.UblkDevice;
@@ -16,12 +17,14 @@ import io.reactorublk.target.Fault;
 import io.reactorublk.target.FileTarget;
 import io.reactorublk.target.Filters;
 import io.reactorublk.target.RamTarget;
+import io.reactorublk.target.StripeTarget;
 import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.UringFile;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.UnaryOperator;
 import org.reactivestreams.Publisher;
@@ -72,6 +75,27 @@ final class Recipes {
                 .serve(disk)
                 .start();
         // end::file[]
+    }
+
+    static Mono<UblkDevice> stripedDisk() {
+        // tag::stripe[]
+        StripeTarget disk = StripeTarget.of(256 << 10, List.of(Path.of("/dev/nvme0n1"), Path.of("/dev/nvme1n1"))).direct();
+        return UblkServer.create()
+                .size(disk.sizeBytes()).blockSize(4096)
+                .dataMode(DataMode.ZERO_COPY)
+                .fua()
+                .serve(disk)
+                .start();
+        // end::stripe[]
+    }
+
+    static Mono<Completion> onBoth(BlockRequest request, UringFile left, UringFile right) {
+        // tag::fuse[]
+        int length = (int) request.length();
+        return request.fuse(List.of(
+                request.transfer(left, request.offset(), 0, length),
+                request.transfer(right, request.offset(), 0, length)));
+        // end::fuse[]
     }
 
     // tag::uring[]
