@@ -15,21 +15,28 @@ final class BufferTable {
 
         private final MemorySegment memory;
         private final long base;
-        private final boolean ofDriver;
+        /** Of pages that a driver lends; memory of the process may be used either way. */
+        private final CharacterDevice.@Nullable Direction direction;
         private final Runnable released;
         private int references = 1;
 
-        Buffer(MemorySegment memory, long base, boolean ofDriver, Runnable released) {
+        Buffer(MemorySegment memory, long base, CharacterDevice.@Nullable Direction direction, Runnable released) {
             this.memory = memory;
             this.base = base;
-            this.ofDriver = ofDriver;
+            this.direction = direction;
             this.released = released;
         }
 
-        MemorySegment at(long address, long lengthBytes) {
+        /** {@code io_import_fixed}: a part of it, to be read from or written to. */
+        MemorySegment at(long address, long lengthBytes, CharacterDevice.Direction use) {
             long offset = address - base;
             if (offset < 0 || offset > memory.byteSize() - lengthBytes || !memory.scope().isAlive()) throw fault();
+            if (isOfDriver() && direction != use) throw fault();
             return memory.asSlice(offset, lengthBytes);
+        }
+
+        boolean isOfDriver() {
+            return direction != null;
         }
 
         void hold() {
@@ -69,16 +76,16 @@ final class BufferTable {
             long address = vector.getAtIndex(JAVA_LONG, 2L * i);
             long length = vector.getAtIndex(JAVA_LONG, 2L * i + 1);
             Buffer buffer = address == 0 && length == 0
-                    ? null : new Buffer(memory.at(address, length), address, false, () -> {});
+                    ? null : new Buffer(memory.at(address, length), address, null, () -> {});
             replace(places, first + i, buffer);
         }
     }
 
     /** {@code io_buffer_register_bvec}. */
-    int lend(int index, MemorySegment pages, Runnable released) {
+    int lend(int index, MemorySegment pages, CharacterDevice.Direction direction, Runnable released) {
         if (table == null || index < 0 || index >= table.length) return Errno.EINVAL.result();
         if (table[index] != null) return Errno.EBUSY.result();
-        table[index] = new Buffer(pages, 0, true, released);
+        table[index] = new Buffer(pages, 0, direction, released);
         return 0;
     }
 
@@ -87,7 +94,7 @@ final class BufferTable {
         if (table == null || index < 0 || index >= table.length) return Errno.EINVAL.result();
         Buffer buffer = table[index];
         if (buffer == null) return Errno.EINVAL.result();
-        if (!buffer.ofDriver) return Errno.EBUSY.result();
+        if (!buffer.isOfDriver()) return Errno.EBUSY.result();
         replace(table, index, null);
         return 0;
     }

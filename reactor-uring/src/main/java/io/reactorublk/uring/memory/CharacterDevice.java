@@ -1,8 +1,10 @@
 package io.reactorublk.uring.memory;
 
+import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.KernelException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -39,10 +41,37 @@ public interface CharacterDevice {
         void command(Command command);
 
         /**
+         * {@code pread(2)}, {@code preadv(2)}: {@code read_iter}, in a worker's time. Memory of the process only; registered
+         * buffers are refused with EACCES before this is asked, as by a driver that wants {@code user_backed_iter}.
+         *
+         * @return how many bytes were read, or a negative errno; EINVAL for a device that cannot be read
+         */
+        default int read(List<MemorySegment> into, long offset) {
+            return Errno.EINVAL.result();
+        }
+
+        /**
+         * {@code pwrite(2)}, {@code pwritev(2)}: {@code write_iter}, as {@link #read}.
+         *
+         * @return how many bytes were written, or a negative errno
+         */
+        default int write(List<MemorySegment> from, long offset) {
+            return Errno.EINVAL.result();
+        }
+
+        /**
          * The last reference is gone: the file is closed, and no command of it is in flight. Mappings do not count here;
          * ask what {@link #mmap} returned whether it is still alive.
          */
         void release();
+    }
+
+    /** What operations may do with registered pages; the other is EFAULT. */
+    enum Direction {
+        /** {@code ITER_SOURCE}: they are written to files. */
+        SOURCE,
+        /** {@code ITER_DEST}: files are read into them. */
+        DESTINATION
     }
 
     /** One command in flight, {@code struct io_uring_cmd}. */
@@ -98,12 +127,12 @@ public interface CharacterDevice {
 
         /**
          * {@code io_buffer_register_bvec}: puts memory of the driver's into the ring's table of registered buffers, where
-         * addresses count from 0.
+         * addresses count from 0. No address of the process leads there.
          *
          * @param released called when nobody uses it any more: it was taken out, and the last operation on it has ended
          * @return 0, or a negative errno
          */
-        int registerBuffer(int index, MemorySegment pages, Runnable released);
+        int registerBuffer(int index, MemorySegment pages, Direction direction, Runnable released);
 
         /**
          * {@code io_buffer_unregister_bvec}: takes such memory out of the table.
@@ -111,5 +140,8 @@ public interface CharacterDevice {
          * @return 0, or a negative errno
          */
         int unregisterBuffer(int index);
+
+        /** {@code io_uring_cmd_ctx_handle}: which ring it was given to; equal for commands of the same one. */
+        Object ring();
     }
 }

@@ -70,7 +70,7 @@ abstract class Description {
         return null;
     }
 
-    /** Whether it is kept on a disk, so that a worker of the kernel may have to wait for it. */
+    /** Whether a worker of the kernel reads and writes it, which may have to wait for a disk. */
     boolean isStorage() {
         return false;
     }
@@ -78,6 +78,11 @@ abstract class Description {
     /** How long its disk takes. */
     long latencyNanos() {
         return 0;
+    }
+
+    /** Whether buffers that are registered with a ring may be read into and written from. */
+    boolean takesRegisteredMemory() {
+        return true;
     }
 
     int read(List<MemorySegment> pieces, long offset) {

@@ -114,12 +114,17 @@ final class DriverCommand extends Operation implements CharacterDevice.Command {
     }
 
     @Override
-    public int registerBuffer(int index, MemorySegment pages, Runnable released) {
-        return ring.buffers().lend(index, pages, released);
+    public int registerBuffer(int index, MemorySegment pages, CharacterDevice.Direction direction, Runnable released) {
+        return ring.buffers().lend(index, pages, direction, released);
     }
 
     @Override
     public int unregisterBuffer(int index) {
         return ring.buffers().takeBack(index);
+    }
+
+    @Override
+    public Object ring() {
+        return ring;
     }
 }

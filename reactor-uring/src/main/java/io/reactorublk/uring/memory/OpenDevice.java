@@ -2,6 +2,7 @@ package io.reactorublk.uring.memory;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /** A character device somebody has opened. */
 final class OpenDevice extends Description {
@@ -15,6 +16,27 @@ final class OpenDevice extends Description {
 
     void command(CharacterDevice.Command command) {
         file.command(command);
+    }
+
+    /** Without {@code FMODE_NOWAIT}, so that a worker reads and writes it. */
+    @Override
+    boolean isStorage() {
+        return true;
+    }
+
+    @Override
+    boolean takesRegisteredMemory() {
+        return false;
+    }
+
+    @Override
+    int read(List<MemorySegment> pieces, long offset) {
+        return file.read(pieces, offset);
+    }
+
+    @Override
+    int write(List<MemorySegment> pieces, long offset, boolean durable) {
+        return file.write(pieces, offset);
     }
 
     @Override

@@ -46,7 +46,10 @@ final class Transfer extends Operation {
         if (opcode == io_uring_h.IORING_OP_READ_FIXED() || opcode == io_uring_h.IORING_OP_WRITE_FIXED()) {
             registered = ring.buffers().get(entry.bufIndex);
             registered.hold();
-            return List.of(registered.at(entry.addr, Integer.toUnsignedLong(entry.len)));
+            CharacterDevice.Direction use = write ? CharacterDevice.Direction.SOURCE : CharacterDevice.Direction.DESTINATION;
+            MemorySegment memory = registered.at(entry.addr, Integer.toUnsignedLong(entry.len), use);
+            if (!file().takesRegisteredMemory()) throw new KernelException("rw", Errno.EACCES);
+            return List.of(memory);
         }
         if (opcode == io_uring_h.IORING_OP_READV() || opcode == io_uring_h.IORING_OP_WRITEV()) return vector();
         if (entry.has(io_uring_h.IOSQE_BUFFER_SELECT())) return List.of(select());

@@ -2,7 +2,9 @@ package io.reactorublk.uring.memory;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.reactorublk.uring.BufferRing;
 import io.reactorublk.uring.Errno;
@@ -12,8 +14,10 @@ import io.reactorublk.uring.Ring;
 import io.reactorublk.uring.RingConfig;
 import io.reactorublk.uring.Sqe;
 import io.reactorublk.uring.abi.linux_h;
+import io.reactorublk.uring.memory.CharacterDevice.Direction;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
@@ -32,8 +36,10 @@ class DriverCommandTest {
     private final Ring ring = Ring.open(kernel, new RingConfig(8, 8, true));
     private int fd;
 
-    /** Keeps its commands. */
+    /** Keeps its commands, and six bytes. */
     private final class Keeper implements CharacterDevice.OpenFile {
+
+        private final MemorySegment content = pages("......");
 
         @Override
         public MemorySegment mmap(long offset, long length, Arena mapped) {
@@ -46,6 +52,18 @@ class DriverCommandTest {
         public void command(CharacterDevice.Command command) {
             if (command.operation() == 0) throw new KernelException("command", Errno.ENOTTY);
             commands.add(command);
+        }
+
+        @Override
+        public int read(List<MemorySegment> into, long offset) {
+            into.getFirst().copyFrom(content.asSlice(offset, into.getFirst().byteSize()));
+            return (int) into.getFirst().byteSize();
+        }
+
+        @Override
+        public int write(List<MemorySegment> from, long offset) {
+            content.asSlice(offset).copyFrom(from.getFirst());
+            return (int) from.getFirst().byteSize();
         }
 
         @Override
@@ -178,26 +196,137 @@ class DriverCommandTest {
         assertThat(events).containsExactly("0");
     }
 
-    @Test
-    void pagesOfTheDriversCanBeReadAndWrittenThroughTheTableOfBuffers() {
-        MemorySegment pages = MemorySegment.ofArray(new byte[4096]);
-        MemoryFile disk = kernel.file("/disk", "content".getBytes(java.nio.charset.StandardCharsets.US_ASCII));
-        int file = kernel.open("/disk", linux_h.O_RDWR(), 0);
-        ring.registerBuffers(2);
+    private CharacterDevice.Command command() {
         stage().command(fd, 1);
         turn();
-        CharacterDevice.Command command = commands.getFirst();
-        assertThat(command.registerBuffer(1, pages, () -> events.add("given back"))).isZero();
-        assertThat(command.registerBuffer(1, pages, () -> {})).isEqualTo(Errno.EBUSY.result());
-        assertThat(command.registerBuffer(2, pages, () -> {})).isEqualTo(Errno.EINVAL.result());
-        stage().read(file, new IoBuffer.Fixed(ring, 1, 10, 7), 0);
+        return commands.getLast();
+    }
+
+    private int openDisk(String content) {
+        kernel.file("/disk", content.getBytes(US_ASCII));
+        return kernel.open("/disk", linux_h.O_RDWR(), 0);
+    }
+
+    private static MemorySegment pages(String content) {
+        return MemorySegment.ofArray(content.getBytes(US_ASCII));
+    }
+
+    private static String text(MemorySegment pages) {
+        return new String(pages.toArray(JAVA_BYTE), US_ASCII);
+    }
+
+    @Test
+    void aFileIsReadIntoPagesOfTheDriver() {
+        int file = openDisk("content");
+        MemorySegment pages = pages("..........");
+        ring.registerBuffers(2);
+        assertThat(command().registerBuffer(1, pages, Direction.DESTINATION, () -> {})).isZero();
+        stage().read(file, new IoBuffer.Fixed(ring, 1, 2, 7), 0);
         turn();
-        assertThat(pages.get(JAVA_BYTE, 10)).isEqualTo((byte) 'c');
-        stage().write(file, new IoBuffer.Fixed(ring, 1, 10, 4), 3);
+        assertThat(text(pages)).isEqualTo("..content.");
+    }
+
+    @Test
+    void pagesOfTheDriverAreWrittenToAFile() {
+        int file = openDisk("content");
+        ring.registerBuffers(2);
+        assertThat(command().registerBuffer(1, pages("pages"), Direction.SOURCE, () -> {})).isZero();
+        stage().write(file, new IoBuffer.Fixed(ring, 1, 1, 4), 3);
         turn();
-        assertThat(disk.content()).asString().isEqualTo("concont");
+        assertThat(kernel.file("/disk").content()).asString().isEqualTo("conages");
+    }
+
+    @Test
+    void pagesOfTheDriverHaveOneDirectionAndAnEnd() {
+        int file = openDisk("content");
+        ring.registerBuffers(2);
+        command().registerBuffer(0, pages("abc"), Direction.SOURCE, () -> {});
+        command().registerBuffer(1, pages("abc"), Direction.DESTINATION, () -> {});
+        stage().read(file, new IoBuffer.Fixed(ring, 0, 0, 1), 0);
+        stage().write(file, new IoBuffer.Fixed(ring, 1, 0, 1), 0);
+        stage().write(file, new IoBuffer.Fixed(ring, 0, 1, 3), 0);
+        turn();
+        assertThat(events).containsOnly("" + Errno.EFAULT.result()).hasSize(3);
+        assertThat(kernel.file("/disk").content()).asString().isEqualTo("content");
+    }
+
+    @Test
+    void noAddressOfTheProcessLeadsToPagesOfTheDriver() {
+        MemorySegment pages = pages("abc");
+        ring.registerBuffers(1);
+        command().registerBuffer(0, pages, Direction.SOURCE, () -> {});
+        assertThatThrownBy(() -> kernel.memory(pages.address(), 1)).isInstanceOf(KernelException.class);
+    }
+
+    @Test
+    void aPlaceIsTakenOnceAndGivenBackAfterTheLastOperation() {
+        kernel.file("/disk", "content".getBytes(US_ASCII)).latency(Duration.ofMillis(1));
+        int file = kernel.open("/disk", linux_h.O_RDWR(), 0);
+        ring.registerBuffers(2);
+        CharacterDevice.Command command = command();
+        MemorySegment pages = pages(".......");
+        assertThat(command.registerBuffer(1, pages, Direction.DESTINATION, () -> events.add("given back"))).isZero();
+        assertThat(command.registerBuffer(1, pages, Direction.DESTINATION, () -> {})).isEqualTo(Errno.EBUSY.result());
+        assertThat(command.registerBuffer(2, pages, Direction.DESTINATION, () -> {})).isEqualTo(Errno.EINVAL.result());
+        stage().read(file, new IoBuffer.Fixed(ring, 1, 0, 7), 0);
+        turn();
         assertThat(command.unregisterBuffer(1)).isZero();
-        assertThat(events).containsExactly("7", "4", "given back");
+        assertThat(command.unregisterBuffer(1)).as("it is empty").isEqualTo(Errno.EINVAL.result());
+        assertThat(command.unregisterBuffer(2)).isEqualTo(Errno.EINVAL.result());
+        assertThat(events).as("the read goes on").isEmpty();
+        kernel.advanceTime(Duration.ofMillis(1));
+        turn();
+        assertThat(events).containsExactly("given back", "7");
+        assertThat(text(pages)).isEqualTo("content");
+    }
+
+    @Test
+    void memoryOfTheProcessIsNotTheDriversToTakeOut() {
+        ring.registerBuffers(1);
+        ring.updateBuffer(0, kernel.allocate(8, arena));
+        assertThat(command().unregisterBuffer(0)).isEqualTo(Errno.EBUSY.result());
+    }
+
+    @Test
+    void aRingThatEndsGivesPagesBack() {
+        ring.registerBuffers(1);
+        command().registerBuffer(0, pages("abc"), Direction.SOURCE, () -> events.add("given back"));
+        commands.getLast().onCancel(() -> {});
+        ring.close();
+        assertThat(events).contains("given back");
+    }
+
+    @Test
+    void aCommandKnowsItsRing() {
+        CharacterDevice.Command first = command();
+        assertThat(command().ring()).isEqualTo(first.ring());
+        try (Ring other = Ring.open(kernel, new RingConfig(8, 8, true))) {
+            other.enable();
+            other.stage((result, flags) -> {}).command(fd, 1);
+            other.enter(false, Ring.FOREVER);
+            assertThat(commands.getLast().ring()).isNotEqualTo(first.ring());
+            commands.getLast().onCancel(() -> {});
+        }
+    }
+
+    @Test
+    void aDeviceIsReadAndWrittenAsItsDriverSays() {
+        MemorySegment memory = kernel.allocate(6, arena);
+        memory.copyFrom(pages("abcdef"));
+        stage().write(fd, new IoBuffer.Segment(memory.asSlice(1, 3)), 1);
+        turn();
+        stage().read(fd, new IoBuffer.Segment(memory), 0);
+        turn();
+        assertThat(events).containsExactly("3", "6");
+        assertThat(text(memory)).isEqualTo(".bcd..");
+    }
+
+    @Test
+    void registeredMemoryIsNotReadFromADevice() {
+        ring.registerBuffers(1);
+        stage().read(fd, ring.updateBuffer(0, kernel.allocate(8, arena)), 0);
+        turn();
+        assertThat(events).containsExactly("" + Errno.EACCES.result());
     }
 
     @Test
