@@ -28,11 +28,13 @@ final class ControlFile implements OpenFile {
     private static final int PAGE = 4096;
     private static final int MAX_ID = 1 << 20;
     private static final long AUTOMATIC = ublk_cmd_h.UBLK_F_CMD_IOCTL_ENCODE() | ublk_cmd_h.UBLK_F_URING_CMD_COMP_IN_TASK()
-            | ublk_cmd_h.UBLK_F_SAFE_STOP_DEV();
+            | ublk_cmd_h.UBLK_F_SAFE_STOP_DEV() | ublk_cmd_h.UBLK_F_BUF_REG_OFF_DAEMON();
     private static final long RECOVERY = ublk_cmd_h.UBLK_F_USER_RECOVERY() | ublk_cmd_h.UBLK_F_USER_RECOVERY_REISSUE()
             | ublk_cmd_h.UBLK_F_USER_RECOVERY_FAIL_IO();
+    private static final long DATA_MODES = ublk_cmd_h.UBLK_F_USER_COPY() | ublk_cmd_h.UBLK_F_SUPPORT_ZERO_COPY()
+            | ublk_cmd_h.UBLK_F_AUTO_BUF_REG();
     private static final long KNOWN = AUTOMATIC | ublk_cmd_h.UBLK_F_BATCH_IO() | ublk_cmd_h.UBLK_F_NO_AUTO_PART_SCAN()
-            | ublk_cmd_h.UBLK_F_UPDATE_SIZE() | RECOVERY;
+            | ublk_cmd_h.UBLK_F_UPDATE_SIZE() | RECOVERY | DATA_MODES;
 
     private final MemoryUblkDriver driver;
 

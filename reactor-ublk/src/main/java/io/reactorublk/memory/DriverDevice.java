@@ -35,13 +35,16 @@ final class DriverDevice implements CharacterDevice {
 
     private static final long PAGE = 4096;
     private static final List<String> STATES = List.of(", dead", ", live", ", quiesced", ", failing");
-    private static final Duration MAPPING_LOOK = Duration.ofMillis(1);
+    private static final Duration LOOK = Duration.ofMillis(1);
     private static final int PREP = (int) ublk_cmd_h.UBLK_U_IO_PREP_IO_CMDS();
     private static final int FETCH = (int) ublk_cmd_h.UBLK_U_IO_FETCH_IO_CMDS();
     /** {@code UBLK_PARAM_TYPE_ALL} of the driver; it drops others in silence. */
     private static final int PARAM_TYPES = ublk_cmd_h.UBLK_PARAM_TYPE_BASIC() | ublk_cmd_h.UBLK_PARAM_TYPE_DISCARD()
             | ublk_cmd_h.UBLK_PARAM_TYPE_DEVT() | ublk_cmd_h.UBLK_PARAM_TYPE_ZONED() | ublk_cmd_h.UBLK_PARAM_TYPE_DMA_ALIGN()
             | ublk_cmd_h.UBLK_PARAM_TYPE_SEGMENT() | ublk_cmd_h.UBLK_PARAM_TYPE_INTEGRITY();
+    private static final int REGISTER = (int) ublk_cmd_h.UBLK_U_IO_REGISTER_IO_BUF();
+    private static final int UNREGISTER = (int) ublk_cmd_h.UBLK_U_IO_UNREGISTER_IO_BUF();
+    private static final long FIRST_OFFSET = Integer.toUnsignedLong(ublk_cmd_h.UBLKSRV_IO_BUF_OFFSET());
     private static final int COMMIT = (int) ublk_cmd_h.UBLK_U_IO_COMMIT_IO_CMDS();
 
     private final MemoryUblkDriver driver;
@@ -76,6 +79,26 @@ final class DriverDevice implements CharacterDevice {
     /** Memory of this driver's own, aligned for every layout. */
     static MemorySegment zeroes(long bytes) {
         return MemorySegment.ofArray(new long[(int) ((bytes + Long.BYTES - 1) / Long.BYTES)]).asSlice(0, bytes);
+    }
+
+    private boolean has(long flag) {
+        return (flags & flag) != 0;
+    }
+
+    /** {@code ublk_dev_need_map_io}: whether the driver copies bytes between requests and the memory of the server. */
+    boolean copies() {
+        return !has(ublk_cmd_h.UBLK_F_USER_COPY() | ublk_cmd_h.UBLK_F_SUPPORT_ZERO_COPY() | ublk_cmd_h.UBLK_F_AUTO_BUF_REG());
+    }
+
+    /** {@code ublk_dev_support_auto_buf_reg}: whether it puts the pages of a request into the ring's table. */
+    boolean registers() {
+        return has(ublk_cmd_h.UBLK_F_AUTO_BUF_REG());
+    }
+
+    /** {@code UBLK_BATCH_F_*} that a PREP or COMMIT may have. */
+    int batchFlags() {
+        if (copies()) return ublk_cmd_h.UBLK_BATCH_F_HAS_BUF_ADDR();
+        return registers() ? ublk_cmd_h.UBLK_BATCH_F_AUTO_BUF_REG_FALLBACK() : 0;
     }
 
     MemoryUblkDriver driver() {
@@ -186,10 +209,6 @@ final class DriverDevice implements CharacterDevice {
 
     // ------------------------------------------------------------------------------------------- recovery
 
-    private boolean has(long flag) {
-        return (flags & flag) != 0;
-    }
-
     /** {@code ublk_nosrv_should_queue_io}: without a server, whether requests wait for the next one. */
     boolean holds() {
         return has(ublk_cmd_h.UBLK_F_USER_RECOVERY()) && !has(ublk_cmd_h.UBLK_F_USER_RECOVERY_FAIL_IO());
@@ -263,7 +282,7 @@ final class DriverDevice implements CharacterDevice {
     private void checkFreed() {
         if (freed || !deleted || open || lingering != null) return;
         if (isMapped()) {
-            driver.workerAfter(MAPPING_LOOK, this::checkFreed);
+            driver.workerAfter(LOOK, this::checkFreed);
             return;
         }
         freed = true;
@@ -352,10 +371,47 @@ final class DriverDevice implements CharacterDevice {
                 command.complete(queue.commit(command));
             } else if (operation == PREP) {
                 command.complete(queue.prepare(command));
-            } else {                                                   // ublk_handle_non_batch_cmd
-                boolean valid = Short.toUnsignedInt(ublksrv_io_cmd.tag(command.payload())) < depth;
-                throw new KernelException("ublk_ch_batch_io_uring_cmd", valid ? Errno.EOPNOTSUPP : Errno.EINVAL);
+            } else {
+                command.complete(ofTag(command, queue));
             }
+        }
+
+        /** {@code ublk_handle_non_batch_cmd}. */
+        private int ofTag(Command command, DriverQueue queue) {
+            MemorySegment payload = command.payload();
+            int tag = Short.toUnsignedInt(ublksrv_io_cmd.tag(payload));
+            int index = (int) ublksrv_io_cmd.addr(payload);
+            boolean registers = command.operation() == REGISTER;
+            if (tag >= depth) return Errno.EINVAL.result();
+            if (!registers && command.operation() != UNREGISTER) return Errno.EOPNOTSUPP.result();
+            if (!has(ublk_cmd_h.UBLK_F_SUPPORT_ZERO_COPY())) return Errno.EINVAL.result();
+            return registers ? queue.register(command, tag, index) : command.unregisterBuffer(index);
+        }
+
+        /** {@code ublk_ch_read_iter}: out of a WRITE. */
+        @Override
+        public int read(List<MemorySegment> into, long offset) {
+            return copy(into, offset, false);
+        }
+
+        /** {@code ublk_ch_write_iter}: into a READ. */
+        @Override
+        public int write(List<MemorySegment> from, long offset) {
+            return copy(from, offset, true);
+        }
+
+        /** {@code ublk_user_copy}. */
+        private int copy(List<MemorySegment> pieces, long offset, boolean toRequest) {
+            if (state == ublk_cmd_h.UBLK_S_DEV_DEAD() || !has(ublk_cmd_h.UBLK_F_USER_COPY())) return Errno.EACCES.result();
+            long place = offset - FIRST_OFFSET;
+            int queue = (int) (place >> ublk_cmd_h.UBLK_QID_OFF() & mask(ublk_cmd_h.UBLK_QID_BITS()));
+            int tag = (int) (place >> ublk_cmd_h.UBLK_TAG_OFF() & mask(ublk_cmd_h.UBLK_TAG_BITS()));
+            int at = (int) (place & mask(ublk_cmd_h.UBLK_IO_BUF_BITS()));
+            return queue < queues.size() ? queues.get(queue).copy(pieces, tag, at, toRequest) : Errno.EINVAL.result();
+        }
+
+        private static long mask(int bits) {
+            return (1L << bits) - 1;
         }
 
         @Override
@@ -369,8 +425,9 @@ final class DriverDevice implements CharacterDevice {
      * Without a disk all stays as it is.
      */
     private void released() {
-        if (isMapped()) {                                              // which keeps the file open
-            driver.workerAfter(MAPPING_LOOK, this::released);
+        boolean referred = queues.stream().anyMatch(DriverQueue::isReferred);   // ublk_check_and_reset_active_ref
+        if (referred || isMapped()) {                                  // a mapping keeps the file open
+            driver.workerAfter(LOOK, this::released);
             return;
         }
         driver.poison().liftAll();

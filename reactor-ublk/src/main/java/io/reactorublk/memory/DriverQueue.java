@@ -15,9 +15,9 @@ import io.reactorublk.uring.memory.CharacterDevice.Command;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,21 +35,42 @@ final class DriverQueue {
     private static final int TAG_BYTES = Short.BYTES;
     private static final long DESCRIPTOR_BYTES = ublksrv_io_desc.layout().byteSize();
     private static final int HEADER_BYTES = (int) ublk_elem_header.layout().byteSize();
-    private static final int COPY = ublk_cmd_h.UBLK_BATCH_F_HAS_BUF_ADDR();
-    private static final int COPY_ELEMENT_BYTES = HEADER_BYTES + Long.BYTES;
     /** A write of which nothing was ever done: the driver would send it for ever, we send it so often. */
     private static final int PATIENCE = 100;
 
-    /** {@code struct ublk_io}: one tag. */
-    private static final class Slot {
+    /** What a PREP or COMMIT brings: {@code struct ublk_elem_header}s, each followed by an address if the driver copies. */
+    private record Batch(MemorySegment elements, int flags) {
 
-        boolean prepared;
-        boolean ownedByServer;
-        long address;
-        @Nullable IoRequest request;
+        static int stride(int flags) {
+            return (flags & ublk_cmd_h.UBLK_BATCH_F_HAS_BUF_ADDR()) != 0 ? HEADER_BYTES + Long.BYTES : HEADER_BYTES;
+        }
 
-        IoRequest request() {
-            return Objects.requireNonNull(request);
+        int count() {
+            return (int) (elements.byteSize() / stride(flags));
+        }
+
+        private long at(int element) {
+            return (long) element * stride(flags);
+        }
+
+        int tag(int element) {
+            return Short.toUnsignedInt(elements.get(JAVA_SHORT, at(element) + ublk_elem_header.tag$offset()));
+        }
+
+        int result(int element) {
+            return elements.get(JAVA_INT, at(element) + ublk_elem_header.result$offset());
+        }
+
+        long address(int element) {
+            return stride(flags) == HEADER_BYTES ? 0 : elements.get(JAVA_LONG, at(element) + HEADER_BYTES);
+        }
+
+        int index(int element) {
+            return Short.toUnsignedInt(elements.get(JAVA_SHORT, at(element) + ublk_elem_header.buf_index$offset()));
+        }
+
+        boolean hasFallback() {
+            return (flags & ublk_cmd_h.UBLK_BATCH_F_AUTO_BUF_REG_FALLBACK()) != 0;
         }
     }
 
@@ -107,6 +128,19 @@ final class DriverQueue {
         return count;
     }
 
+    /** Tags that were committed and have not ended, because somebody still refers to their pages. */
+    int lingering() {
+        int count = 0;
+        for (Slot slot : slots) if (slot.isLingering()) count++;
+        return count;
+    }
+
+    /** Whether pages of this queue are still in a table, or operations on them go on. */
+    boolean isReferred() {
+        for (Slot slot : slots) if (slot.isReferred()) return true;
+        return false;
+    }
+
     long delivered() {
         return delivered;
     }
@@ -133,16 +167,16 @@ final class DriverQueue {
         }
         Slot slot = slots[request.tag];
         slot.request = request;
-        describe(request, slot.address);
+        describe(request, slot.address, 0);
         fifo.add(request.tag);
         if (last) kick();
     }
 
     /** {@code ublk_setup_iod}. */
-    private void describe(IoRequest request, long address) {
+    private void describe(IoRequest request, long address, int moreFlags) {
         long at = request.tag * DESCRIPTOR_BYTES;
         MemorySegment descriptor = descriptors.asSlice(at, ublksrv_io_desc.layout());
-        ublksrv_io_desc.op_flags(descriptor, request.operation | request.flags);
+        ublksrv_io_desc.op_flags(descriptor, request.operation | request.flags | moreFlags);
         ublksrv_io_desc.nr_sectors(descriptor, (int) (request.length() / DiskLimits.SECTOR_BYTES));
         ublksrv_io_desc.start_sector(descriptor, request.operation == IoRequest.FLUSH ? -1 : request.offset() / DiskLimits.SECTOR_BYTES);
         ublksrv_io_desc.addr(descriptor, address);
@@ -238,65 +272,82 @@ final class DriverQueue {
             return tags.size();
         }
         for (int tag : tags) {                                         // the completion queue is full: put them back, at the end
-            slots[tag].ownedByServer = false;
+            slots[tag].takeBack(fetch.command);
             fifo.addLast(tag);
         }
         return Errno.ENOBUFS.result();
     }
 
-    /** {@code __ublk_batch_prep_dispatch}: the bytes of a WRITE are copied here. False if the request must wait. */
+    /** {@code __ublk_batch_prep_dispatch}: readies the bytes. False if the server does not get it this time. */
     private boolean start(Fetch fetch, int tag) {
         Slot slot = slots[tag];
         IoRequest request = slot.request();
-        if (request.hasData()) {
-            device.driver().poison().lift(slot.address);
-            if (request.operation == IoRequest.WRITE) {
-                try {
-                    MemorySegment memory = fetch.command.memory(slot.address, request.length());
-                    MemorySegment.copy(request.bytes(), request.from(), memory, JAVA_BYTE, 0, (int) request.length());
-                } catch (KernelException e) {                          // ublk_start_io: nothing was copied, so later again
-                    device.requeue(this, request);
-                    return false;
-                }
-            }
+        slot.start();
+        boolean delivers = !request.hasData() || (device.copies() ? load(fetch, slot) : lend(fetch, slot));
+        if (delivers) {
+            slot.ownedByServer = true;
+        } else {
+            slot.abort();
         }
-        slot.ownedByServer = true;
-        return true;
+        return delivers;
+    }
+
+    /** {@code ublk_start_io}: the bytes of a WRITE are copied here. If that cannot be the request comes again, later. */
+    private boolean load(Fetch fetch, Slot slot) {
+        IoRequest request = slot.request();
+        device.driver().poison().lift(slot.address);
+        if (request.operation == IoRequest.READ) return true;
+        try {
+            MemorySegment memory = fetch.command.memory(slot.address, request.length());
+            MemorySegment.copy(request.bytes(), request.from(), memory, JAVA_BYTE, 0, (int) request.length());
+            return true;
+        } catch (KernelException e) {                                  // nothing was copied
+            device.requeue(this, request);
+            return false;
+        }
+    }
+
+    /** The bytes stay here. Of a READ nobody has written there is a pattern to be seen: there may be anything on Linux. */
+    private boolean lend(Fetch fetch, Slot slot) {
+        IoRequest request = slot.request();
+        if (request.operation == IoRequest.READ) {
+            Arrays.fill(request.bytes(), request.from(), request.from() + (int) request.length(), Poison.PATTERN);
+        }
+        if (!device.registers() || slot.autoRegister(fetch.command)) return true;
+        if (slot.fallback) {                                           // ublk_auto_buf_reg_fallback
+            describe(request, 0, ublk_cmd_h.UBLK_IO_F_NEED_REG_BUF());
+            return true;
+        }
+        device.end(this, request, Errno.EIO.result());
+        return false;
     }
 
     // ------------------------------------------------------------------------------------------- from the server
 
     /** {@code ublk_check_batch_cmd}. */
-    private MemorySegment elements(Command command) {
+    private Batch batch(Command command) {
         MemorySegment payload = command.payload();
         int count = Short.toUnsignedInt(ublk_batch_io.nr_elem(payload));
+        int flags = Short.toUnsignedInt(ublk_batch_io.flags(payload));
         if (count > slots.length) throw new KernelException("ublk_check_batch_cmd", Errno.E2BIG);
-        boolean valid = ublk_batch_io.flags(payload) == COPY && Byte.toUnsignedInt(ublk_batch_io.elem_bytes(payload)) == COPY_ELEMENT_BYTES;
+        boolean valid = (flags & ~device.batchFlags()) == 0
+                && Byte.toUnsignedInt(ublk_batch_io.elem_bytes(payload)) == Batch.stride(flags);
         if (!valid) throw new KernelException("ublk_check_batch_cmd", Errno.EINVAL);
-        if (count == 0) return MemorySegment.NULL;                     // ublk_walk_cmd_buf has nothing to copy
-        return command.memory(command.address(), (long) count * COPY_ELEMENT_BYTES);
-    }
-
-    private static int tagOf(MemorySegment elements, long at) {
-        return Short.toUnsignedInt(elements.get(JAVA_SHORT, at + ublk_elem_header.tag$offset()));
-    }
-
-    private static long addressOf(MemorySegment elements, long at) {
-        return elements.get(JAVA_LONG, at + HEADER_BYTES);
+        if (count == 0) return new Batch(MemorySegment.NULL, flags);   // ublk_walk_cmd_buf has nothing to copy
+        return new Batch(command.memory(command.address(), (long) count * Batch.stride(flags)), flags);
     }
 
     /** {@code ublk_handle_batch_prep_cmd}: all or none. */
     int prepare(Command command) {
-        MemorySegment elements = elements(command);
+        Batch batch = batch(command);
         List<Integer> done = new ArrayList<>();
-        for (long at = 0; at < elements.byteSize(); at += COPY_ELEMENT_BYTES) {
-            int tag = tagOf(elements, at);
-            Errno refusal = prepare(tag, addressOf(elements, at));
+        for (int i = 0; i < batch.count(); i++) {
+            Errno refusal = prepare(batch, i);
             if (refusal != null) {
                 for (int undone : done) slots[undone].prepared = false;
                 return refusal.result();
             }
-            done.add(tag);
+            done.add(batch.tag(i));
         }
         ready += done.size();
         if (!done.isEmpty() && isReady()) {                            // ublk_queue_reset_io_flags
@@ -309,13 +360,21 @@ final class DriverQueue {
     }
 
     /** {@code ublk_batch_prep_io}. */
-    private @Nullable Errno prepare(int tag, long address) {
-        if (tag >= slots.length || address == 0) return Errno.EINVAL;
+    private @Nullable Errno prepare(Batch batch, int element) {
+        int tag = batch.tag(element);
+        if (tag >= slots.length || (device.copies() && batch.address(element) == 0)) return Errno.EINVAL;
         if (device.isReady()) return Errno.EBUSY;
         if (slots[tag].prepared) return Errno.EINVAL;
         slots[tag].prepared = true;
-        slots[tag].address = address;
+        arm(slots[tag], batch, element);
         return null;
+    }
+
+    /** Where the bytes of the tag's next request go. */
+    private static void arm(Slot slot, Batch batch, int element) {
+        slot.address = batch.address(element);
+        slot.nextIndex = batch.index(element);
+        slot.fallback = batch.hasFallback();
     }
 
     boolean isReady() {
@@ -324,17 +383,17 @@ final class DriverQueue {
 
     /** {@code ublk_handle_batch_commit_cmd}: in order, until one is refused. Bytes accepted, or what is wrong with the first. */
     int commit(Command command) {
-        MemorySegment elements = elements(command);
-        for (long at = 0; at < elements.byteSize(); at += COPY_ELEMENT_BYTES) {
-            Errno refusal = commit(command, tagOf(elements, at), elements.get(JAVA_INT, at + ublk_elem_header.result$offset()),
-                    addressOf(elements, at));
-            if (refusal != null) return at == 0 ? refusal.result() : (int) at;
+        Batch batch = batch(command);
+        for (int i = 0; i < batch.count(); i++) {
+            Errno refusal = commit(command, batch, i);
+            if (refusal != null) return i == 0 ? refusal.result() : (int) batch.at(i);
         }
-        return (int) elements.byteSize();
+        return (int) batch.elements.byteSize();
     }
 
     /** {@code ublk_batch_commit_io}. */
-    private @Nullable Errno commit(Command command, int tag, int result, long address) {
+    private @Nullable Errno commit(Command command, Batch batch, int element) {
+        int tag = batch.tag(element);
         if (tag >= slots.length) return Errno.EINVAL;
         Slot slot = slots[tag];
         if (!slot.ownedByServer) {
@@ -342,24 +401,25 @@ final class DriverQueue {
                     .formatted(tag, id, device.id()));
             return Errno.EBUSY;
         }
-        if (address == 0) return Errno.EINVAL;
+        if (device.copies() && batch.address(element) == 0) return Errno.EINVAL;
         long before = slot.address;
-        slot.ownedByServer = false;
-        slot.address = address;
+        arm(slot, batch, element);
         answered++;
-        complete(command, slot.request(), result, before, address);
+        slot.commit(command, batch.result(element), result -> complete(command, slot, result, before));
         return null;
     }
 
     /** {@code __ublk_complete_rq}. */
-    private void complete(Command command, IoRequest request, int result, long before, long address) {
+    private void complete(Command command, Slot slot, int result, long before) {
+        IoRequest request = slot.request();
+        long address = slot.address;
         if (!request.hasData() || result < 0) {
             poison(command, request, before, address);
             device.end(this, request, Math.min(result, 0));
             return;
         }
         int done = checked(request, result);
-        if (request.operation == IoRequest.READ) {
+        if (request.operation == IoRequest.READ && device.copies()) {
             try {                                                      // ublk_unmap_io
                 MemorySegment memory = command.memory(address, done);
                 MemorySegment.copy(memory, JAVA_BYTE, 0, request.bytes(), request.from(), done);
@@ -387,12 +447,24 @@ final class DriverQueue {
 
     /** Only if the tag keeps its memory: a server that withdraws it may have reason to leave it to somebody. */
     private void poison(Command command, IoRequest request, long before, long address) {
-        if (!request.hasData() || before != address) return;
+        if (!device.copies() || !request.hasData() || before != address) return;
         try {
             device.driver().poison().put(command.memory(address, request.length()), request.name(), this);
         } catch (KernelException e) {
             // The server has freed it: nobody will find anything there.
         }
+    }
+
+    // ------------------------------------------------------------------------------------------- where the bytes stay here
+
+    /** {@code ublk_register_io_buf}. */
+    int register(Command command, int tag, int index) {
+        return slots[tag].register(command, index);
+    }
+
+    /** {@code ublk_user_copy}. */
+    int copy(List<MemorySegment> pieces, int tag, int at, boolean toRequest) {
+        return tag < slots.length ? slots[tag].copy(pieces, at, toRequest) : Errno.EINVAL.result();
     }
 
     // ------------------------------------------------------------------------------------------- the end
@@ -429,7 +501,7 @@ final class DriverQueue {
         for (Integer tag : fifo) lost.add(slots[tag].request());
         fifo.clear();
         for (IoRequest request : lost) {
-            slots[request.tag].ownedByServer = false;
+            slots[request.tag].abort();
             if (reissue) {
                 device.hold(this, request);
             } else {

@@ -18,7 +18,8 @@ import reactor.core.publisher.Mono;
  * is over in milliseconds and runs twice the same way.
  *
  * <p>It watches what no kernel can: the memory of an answered request is filled with a pattern, and who writes it is found
- * out before the next request gets it. Such a breach of the rules is thrown by the method that lets it happen or finds it.
+ * out before the next request gets it; where the bytes of requests stay in the kernel, a READ shows that pattern as far as
+ * nobody has written it. Such a breach of the rules is thrown by the method that lets it happen or finds it.
  */
 public final class MemoryUblk implements AutoCloseable {
 
@@ -161,7 +162,7 @@ public final class MemoryUblk implements AutoCloseable {
     // ------------------------------------------------------------------------------------------- what must be so
 
     /**
-     * Every request that left the kernel was answered, and none waits. That none was answered twice is watched all the time.
+     * Every request that left the kernel was answered and has ended, and none waits. That none was answered twice is watched all the time.
      *
      * @throws AssertionError if not, naming the queue
      */
@@ -171,6 +172,10 @@ public final class MemoryUblk implements AutoCloseable {
         for (DriverDevice device : driver.devices()) {
             for (DriverQueue queue : device.queues()) {
                 if (queue.inFlight() > 0) open.add(queue.inFlight() + " requests of " + queue + " are not answered");
+                if (queue.lingering() > 0) {
+                    open.add(queue.lingering() + " requests of " + queue + " are answered, but their pages are still in a ring's "
+                            + "table of buffers, or used by an operation");
+                }
                 if (queue.waiting() > 0) open.add(queue.waiting() + " requests of " + queue + " wait in the kernel");
             }
         }
