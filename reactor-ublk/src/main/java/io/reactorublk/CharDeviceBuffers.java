@@ -169,18 +169,38 @@ final class CharDeviceBuffers extends DataBuffers {
 
     @Override
     Mono<Void> look(BlockRequest request, int from, MemorySegment into) {
+        if (mode.hasMemory()) return super.look(request, from, into);
         return Mono.defer(() -> {
             requireCopy(request, Operation.WRITE, from, into);
-            return whole(into, requests().read(new IoBuffer.Segment(into, request.bytes()), offset(request, from)));
+            return pread(request, from, into);
         });
     }
 
     @Override
     Mono<Void> fill(BlockRequest request, int at, MemorySegment bytes) {
+        if (mode.hasMemory()) return super.fill(request, at, bytes);
         return Mono.defer(() -> {
             requireCopy(request, Operation.READ, at, bytes);
-            return whole(bytes, requests().write(new IoBuffer.Segment(bytes, request.bytes()), offset(request, at)));
+            return pwrite(request, at, bytes);
         });
+    }
+
+    @Override
+    Mono<Void> load(BlockRequest request) {
+        return pread(request, 0, request.data());
+    }
+
+    @Override
+    Mono<Void> store(BlockRequest request, int length) {
+        return pwrite(request, 0, request.data().asSlice(0, length));
+    }
+
+    private Mono<Void> pread(BlockRequest request, int from, MemorySegment into) {
+        return whole(into, requests().read(new IoBuffer.Segment(into, request.bytes()), offset(request, from)));
+    }
+
+    private Mono<Void> pwrite(BlockRequest request, int at, MemorySegment bytes) {
+        return whole(bytes, requests().write(new IoBuffer.Segment(bytes, request.bytes()), offset(request, at)));
     }
 
     private UringFile requests() {

@@ -7,7 +7,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.BitSet;
 import org.jspecify.annotations.Nullable;
-import reactor.core.publisher.Mono;
 
 /**
  * Bytes in copy mode: a piece of locked memory for each tag, which the driver copies a WRITE into before it delivers the tag,
@@ -40,33 +39,6 @@ final class CopiedBuffers extends DataBuffers {
     @Override
     boolean areVisible() {
         return true;
-    }
-
-    @Override
-    Mono<Void> look(BlockRequest request, int from, MemorySegment into) {
-        return Mono.fromRunnable(() -> {
-            requireCopy(request, Operation.WRITE, from, into);
-            copy(request, () -> MemorySegment.copy(request.data(), from, into, 0, into.byteSize()));
-        });
-    }
-
-    @Override
-    Mono<Void> fill(BlockRequest request, int at, MemorySegment bytes) {
-        return Mono.fromRunnable(() -> {
-            requireCopy(request, Operation.READ, at, bytes);
-            copy(request, () -> MemorySegment.copy(bytes, 0, request.data(), at, bytes.byteSize()));
-        });
-    }
-
-    /** Not after its answer, and the answer not before the end. */
-    private static void copy(BlockRequest request, Runnable copying) {
-        IoBuffer.Owner bytes = request.bytes();
-        bytes.begin();
-        try {
-            copying.run();
-        } finally {
-            bytes.end();
-        }
     }
 
     @Override

@@ -34,10 +34,41 @@ abstract class DataBuffers {
     void giveMemory(MemorySegment memory) {}
 
     /** Copies bytes of a WRITE into memory of the caller's. */
-    abstract Mono<Void> look(BlockRequest request, int from, MemorySegment into);
+    Mono<Void> look(BlockRequest request, int from, MemorySegment into) {
+        return Mono.fromRunnable(() -> {
+            requireCopy(request, Operation.WRITE, from, into);
+            copy(request, () -> MemorySegment.copy(request.data(), from, into, 0, into.byteSize()));
+        });
+    }
 
     /** Copies memory of the caller's into a READ. */
-    abstract Mono<Void> fill(BlockRequest request, int at, MemorySegment bytes);
+    Mono<Void> fill(BlockRequest request, int at, MemorySegment bytes) {
+        return Mono.fromRunnable(() -> {
+            requireCopy(request, Operation.READ, at, bytes);
+            copy(request, () -> MemorySegment.copy(bytes, 0, request.data(), at, bytes.byteSize()));
+        });
+    }
+
+    /** Not after its answer, and the answer not before the end. */
+    private static void copy(BlockRequest request, Runnable copying) {
+        IoBuffer.Owner bytes = request.bytes();
+        bytes.begin();
+        try {
+            copying.run();
+        } finally {
+            bytes.end();
+        }
+    }
+
+    /** Fetches the bytes of a WRITE from the kernel, in a mode in which we do. */
+    Mono<Void> load(BlockRequest request) {
+        throw new UnsupportedOperationException();
+    }
+
+    /** Brings the first bytes of a READ to the kernel. */
+    Mono<Void> store(BlockRequest request, int length) {
+        throw new UnsupportedOperationException();
+    }
 
     /** Where the driver finds the bytes of a READ of this tag, and puts those of the tag's next WRITE; 0 if it does not copy. */
     long address(int tag) {
