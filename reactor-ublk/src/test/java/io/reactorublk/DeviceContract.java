@@ -43,12 +43,17 @@ abstract class DeviceContract {
 
     @AfterEach
     final void nothingIsLeft() {
-        for (UblkDevice device : devices) device.dispose();
-        closeDisks();
-        for (UblkDevice device : devices) fixture.get(device.disposeLater().onErrorComplete());
+        disposeDevices();
         assertNothingIsLeft();
         fixture.close();
         assertThat(log.errors()).as("errors logged").isEmpty();
+    }
+
+    /** Before what their targets use is gone. */
+    final void disposeDevices() {
+        for (UblkDevice device : devices) device.dispose();
+        closeDisks();
+        for (UblkDevice device : devices) fixture.get(device.disposeLater().onErrorComplete());
     }
 
     /** Devices that are still served are left. */

@@ -2,6 +2,7 @@ package io.reactorublk;
 
 import io.reactorublk.uring.Kernel;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.BooleanSupplier;
@@ -56,6 +57,15 @@ interface DeviceFixture extends AutoCloseable {
 
     /** What became of an operation of a disk; throws its {@link Disk.Failure}. */
     <T> T get(CompletableFuture<T> operation);
+
+    /** A file of this kernel's. */
+    Path file(byte[] content);
+
+    /** What is in it. */
+    byte[] content(Path file);
+
+    /** A named pipe of this kernel's: whoever reads it waits until somebody writes. */
+    Path pipe();
 
     /** All that devices take of this machine: nodes, descriptors, threads, mappings, locked memory. */
     String footprint();

@@ -8,6 +8,8 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
@@ -29,6 +31,8 @@ final class LinuxDevices implements DeviceFixture {
     private static final Path PROCESS = Path.of("/proc/self");
     private static final Pattern DEVICE = Pattern.compile("ublk[bc]\\d+(p\\d+)?");
     private static final Pattern OURS = Pattern.compile("/dev/ublk[-\\w]*|io_uring|eventfd");
+
+    private final List<Path> files = new ArrayList<>();
 
     @Override
     public Kernel kernel() {
@@ -87,6 +91,41 @@ final class LinuxDevices implements DeviceFixture {
         }
     }
 
+    @Override
+    public Path file(byte[] content) {
+        try {
+            return Files.write(freshPath(), content);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Override
+    public byte[] content(Path file) {
+        try {
+            return Files.readAllBytes(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Override
+    public Path pipe() {
+        Path path = freshPath();
+        Shell.succeed("mkfifo", path.toString());
+        return path;
+    }
+
+    private Path freshPath() {
+        try {
+            Path path = Files.createTempDirectory("reactor-ublk").resolve("file");
+            files.add(path);
+            return path;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     /** {@code DEL_DEV} and {@code close(2)} of a ring return before the last thread of them is gone: to be awaited. */
     @Override
     public String footprint() {
@@ -135,5 +174,14 @@ final class LinuxDevices implements DeviceFixture {
     }
 
     @Override
-    public void close() {}
+    public void close() {
+        try {
+            for (Path file : files) {
+                Files.deleteIfExists(file);
+                Files.delete(file.getParent());
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
 }

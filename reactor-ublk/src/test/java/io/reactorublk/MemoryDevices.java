@@ -4,6 +4,7 @@ import io.reactorublk.memory.MemoryUblk;
 import io.reactorublk.uring.Kernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -46,6 +47,7 @@ final class MemoryDevices implements DeviceFixture {
     private static final Duration LONGEST_STEP = Duration.ofSeconds(1);
 
     private final MemoryUblk ublk;
+    private int files;
 
     MemoryDevices(MemoryUblk ublk) {
         this.ublk = ublk;
@@ -144,6 +146,25 @@ final class MemoryDevices implements DeviceFixture {
             if (e.getCause() instanceof RuntimeException cause) throw cause;
             throw e;
         }
+    }
+
+    @Override
+    public Path file(byte[] content) {
+        Path path = Path.of("/file" + files++);
+        ublk.kernel().file(path.toString(), content);
+        return path;
+    }
+
+    @Override
+    public byte[] content(Path file) {
+        return ublk.kernel().file(file.toString()).content();
+    }
+
+    @Override
+    public Path pipe() {
+        Path path = Path.of("/pipe" + files++);
+        ublk.kernel().pipe(path.toString());
+        return path;
     }
 
     @Override

@@ -1,0 +1,25 @@
+package io.reactorublk;
+
+import io.reactorublk.MemoryDevices.Chance;
+import org.junit.jupiter.api.Nested;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** How bytes travel, on a kernel in memory: in order, and by some seeds. */
+class DataModeTest {
+
+    @Nested
+    @ParameterizedClass
+    @MethodSource("io.reactorublk.MemoryDevices$Chance#all")
+    class Copying extends CopyContract {
+
+        @Parameter
+        Chance chance;
+
+        @Override
+        DeviceFixture newFixture() {
+            return chance.devices();
+        }
+    }
+}
