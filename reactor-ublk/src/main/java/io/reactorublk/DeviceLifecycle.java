@@ -367,7 +367,8 @@ final class DeviceLifecycle {
                 .onErrorResume(DeviceLifecycle::isGone, e -> Mono.empty());
     }
 
-    private static boolean isGone(Throwable e) {
+    /** Whether there is no such device. */
+    static boolean isGone(Throwable e) {
         return e instanceof KernelException refusal && refusal.errno() == Errno.ENODEV;
     }
 

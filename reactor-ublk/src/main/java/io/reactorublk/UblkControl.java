@@ -76,17 +76,13 @@ public final class UblkControl implements AutoCloseable {
     public Flux<DeviceStatus> list() {
         return Flux.defer(() -> {
             ControlDevice control = device();
-            return Flux.fromIterable(ids()).concatMap(id -> control.status(id).onErrorResume(UblkControl::isGone, e -> Mono.empty()));
+            return Flux.fromIterable(ids()).concatMap(id -> control.status(id).onErrorResume(DeviceLifecycle::isGone, e -> Mono.empty()));
         });
     }
 
     private List<Integer> ids() {
         return kernel.list(DEVICES).stream().map(DEVICE::matcher).filter(Matcher::matches)
                 .map(name -> Integer.valueOf(name.group(1))).sorted().toList();
-    }
-
-    private static boolean isGone(Throwable e) {
-        return e instanceof KernelException refusal && refusal.errno() == Errno.ENODEV;
     }
 
     /** What the driver knows of a device. Never waits for it. */
@@ -172,7 +168,7 @@ public final class UblkControl implements AutoCloseable {
      */
     public Mono<Void> remove(int id) {
         return command(control -> control.stopOthers(id)
-                .then(control.delete(id).onErrorResume(UblkControl::isGone, e -> Mono.empty())));   // its server was quicker
+                .then(control.delete(id).onErrorResume(DeviceLifecycle::isGone, e -> Mono.empty())));   // its server was quicker
     }
 
     // ------------------------------------------------------------------------------------------- life

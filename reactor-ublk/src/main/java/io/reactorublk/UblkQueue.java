@@ -129,7 +129,11 @@ final class UblkQueue extends BlockQueue implements Subscription {
         }
 
         if (whenQuiet != null) {
-            if (isQuiet()) whenQuiet.success();
+            if (isQuiet()) {
+                whenQuiet.success();
+            } else if (!withKernel.isEmpty() && !loop.isDisposed()) {
+                loop.schedule(() -> {});                               // a turn that waits expects more than an inline commit
+            }
             return;
         }
         long wanted = draining ? Long.MAX_VALUE : demand;

@@ -39,8 +39,8 @@ class HouseTest {
     private static final String TARGETS = HOUSE + ".target";
 
     private static final Set<String> API = Set.of("BlockQueue", "BlockRequest", "BlockTarget", "Completion", "DataMode",
-            "DeviceParameters", "DeviceStatus", "Feature", "Operation", "QueueListener", "Recovery", "UblkControl", "UblkDevice",
-            "UblkServer");
+            "DeviceParameters", "DeviceStatus", "Feature", "Operation", "QueueListener", "Recovery", "Supervisor", "UblkControl",
+            "UblkDevice", "UblkServer");
     private static final Set<String> TARGET_API = Set.of("Fault", "FileTarget", "Filters", "NullTarget", "RamTarget",
             "StripeTarget");
 

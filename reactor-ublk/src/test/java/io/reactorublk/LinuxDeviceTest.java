@@ -40,7 +40,10 @@ abstract class LinuxDeviceTest {
     }
 
     final UblkDevice start(UblkServer server) {
-        UblkDevice device = Objects.requireNonNull(linux.get(server.start()));
+        return track(Objects.requireNonNull(linux.get(server.start())));
+    }
+
+    final UblkDevice track(UblkDevice device) {
         devices.add(device);
         return device;
     }

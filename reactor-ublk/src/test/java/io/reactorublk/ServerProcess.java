@@ -89,13 +89,17 @@ final class ServerProcess {
     }
 
     static Process start(Class<?> main, String[] before, Object... args) {
+        return Shell.start(command(main, before, args).toArray(String[]::new));
+    }
+
+    static List<String> command(Class<?> main, String[] before, Object... args) {
         List<String> command = new ArrayList<>(List.of(before));
         command.addAll(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-ea", "-Xmx64m", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
                         "--enable-native-access=ALL-UNNAMED",
                 "-cp", System.getProperty("java.class.path"), main.getName()));
         for (Object arg : args) command.add(arg.toString());
-        return Shell.start(command.toArray(String[]::new));
+        return command;
     }
 
     /** Waits until it serves, and says what. */

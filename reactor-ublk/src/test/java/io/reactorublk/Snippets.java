@@ -66,6 +66,14 @@ final class Snippets {
         // @end
     }
 
+    static void supervisor() {
+        // @start region="supervisor"
+        Supervisor.of(new ProcessBuilder("java", "-cp", "disk.jar", "com.example.Disk").inheritIO())
+                .run()
+                .blockLast();
+        // @end
+    }
+
     static void control() {
         // @start region="control"
         try (UblkControl control = UblkControl.create()) {
