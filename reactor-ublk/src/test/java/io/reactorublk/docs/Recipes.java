@@ -9,8 +9,11 @@ import io.reactorublk.BlockRequest;
 import io.reactorublk.BlockTarget;
 import io.reactorublk.Completion;
 import io.reactorublk.DataMode;
+import io.reactorublk.DeviceStatus;
 import io.reactorublk.Operation;
 import io.reactorublk.QueueListener;
+import io.reactorublk.Recovery;
+import io.reactorublk.UblkControl;
 import io.reactorublk.UblkDevice;
 import io.reactorublk.UblkServer;
 import io.reactorublk.target.Fault;
@@ -19,6 +22,7 @@ import io.reactorublk.target.Filters;
 import io.reactorublk.target.RamTarget;
 import io.reactorublk.target.StripeTarget;
 import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.KernelException;
 import io.reactorublk.uring.UringFile;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -219,5 +223,38 @@ final class Recipes {
         Runtime.getRuntime().addShutdownHook(new Thread(() -> device.disposeLater().block(Duration.ofSeconds(30))));
         device.onDispose().block();                                // until somebody disposes it, or a queue fails
         // end::stop[]
+    }
+
+    static void removeOrphans() {
+        // tag::control[]
+        try (UblkControl control = UblkControl.create()) {
+            control.list()
+                    .filter(DeviceStatus::isRecoverable)               // nobody serves them
+                    .doOnNext(device -> System.out.println(device.path() + " was left by process " + device.serverPid()))
+                    .flatMap(device -> control.remove(device.id()))
+                    .blockLast();
+        }
+        // end::control[]
+    }
+
+    static Mono<UblkDevice> recoverOrStart(FileTarget disk) {
+        // tag::recover[]
+        UblkServer server = UblkServer.create()
+                .size(disk.sizeBytes())
+                .recovery(Recovery.REISSUE)
+                .id(7)
+                .serve(disk);
+        return server.recover(7)
+                .onErrorResume(e -> e instanceof KernelException refusal && refusal.errno() == Errno.ENODEV,
+                        e -> server.start());                          // the first one makes it
+        // end::recover[]
+    }
+
+    static void upgrade(UblkDevice device) {
+        // tag::upgrade[]
+        device.handOver()
+                .doOnSuccess(nothing -> System.out.println("the next server may come"))
+                .block();
+        // end::upgrade[]
     }
 }
