@@ -53,8 +53,8 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
     /** The loop that delivers its requests, for I/O of the target's own and to come back to with {@code publishOn}. */
     public abstract EventLoop loop();
 
-    /** Where the bytes of its requests are. */
-    abstract DataBuffers data();
+    /** Where the bytes of a request of its own are. */
+    abstract DataBuffers data(BlockRequest request);
 
     /** A request of its own has its answer, and nobody uses its bytes any more. Any thread. */
     abstract void answered(BlockRequest request);
@@ -178,8 +178,8 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
         }
 
         @Override
-        DataBuffers data() {
-            return queue.data();
+        DataBuffers data(BlockRequest request) {
+            return queue.data(request);
         }
 
         @Override

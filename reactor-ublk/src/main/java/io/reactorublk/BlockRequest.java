@@ -95,7 +95,7 @@ public final class BlockRequest {
     public IoBuffer buffer() {
         if (!operation.hasData()) throw new UnsupportedOperationException(this + " carries no data");
         IoBuffer bytes = buffer;
-        if (bytes == null) buffer = bytes = queue.data().buffer(this, null);
+        if (bytes == null) buffer = bytes = queue.data(this).buffer(this, null);
         return bytes;
     }
 
@@ -106,12 +106,12 @@ public final class BlockRequest {
      */
     public IoBuffer buffer(EventLoop loop) {
         if (!operation.hasData()) return buffer();
-        return queue.data().buffer(this, loop);
+        return queue.data(this).buffer(this, loop);
     }
 
     /** Whether its bytes are in this process, so that {@link #data} can be used: a matter of the {@link DataMode}. */
     public boolean isVisible() {
-        return queue.data().areVisible();
+        return queue.data(this).areVisible();
     }
 
     /**
@@ -128,7 +128,7 @@ public final class BlockRequest {
      *     {@link IllegalStateException} after its answer; with {@link io.reactorublk.uring.KernelException} if the kernel refuses
      */
     public Mono<Void> look(int from, MemorySegment into) {
-        return queue.data().look(this, from, into);
+        return queue.data(this).look(this, from, into);
     }
 
     /**
@@ -141,7 +141,7 @@ public final class BlockRequest {
      * @param bytes off-heap
      */
     public Mono<Void> fill(int at, MemorySegment bytes) {
-        return queue.data().fill(this, at, bytes);
+        return queue.data(this).fill(this, at, bytes);
     }
 
     /**
@@ -181,6 +181,15 @@ public final class BlockRequest {
      */
     public Mono<Completion> fuse(List<? extends Mono<?>> secondaries) {
         return Transfer.fuse(this, secondaries);
+    }
+
+    /** Its bytes are in memory that the application shares with us. */
+    boolean isShared() {
+        return isShared(flags);
+    }
+
+    static boolean isShared(int operationAndFlags) {
+        return (operationAndFlags & ublk_cmd_h.UBLK_IO_F_SHMEM_ZC()) != 0;
     }
 
     /** Its pages are not in the table of buffers, though the driver should have put them there. */

@@ -3,6 +3,7 @@ package io.reactorublk;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.reactorublk.abi.ublk_cmd_h;
+import io.reactorublk.abi.ublk_shmem_buf_reg;
 import io.reactorublk.abi.ublksrv_ctrl_cmd;
 import io.reactorublk.abi.ublksrv_ctrl_dev_info;
 import io.reactorublk.uring.Errno;
@@ -18,6 +19,7 @@ import java.util.EnumSet;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.MonoSink;
@@ -181,6 +183,24 @@ final class ControlDevice {
                         ? "Somebody still holds /dev/ublkc" + id + " or /dev/ublkb" + id : ""), deadline);
     }
 
+    /** REG_BUF: the driver's number for this memory. Waits in the kernel for the requests in flight. */
+    Mono<Integer> register(int id, MemorySegment shared) {
+        return run(new Command<Integer>("UBLK_U_CMD_REG_BUF", ublk_cmd_h.UBLK_U_CMD_REG_BUF(), id)
+                .buffer(ublk_shmem_buf_reg.layout().byteSize())
+                .fill(buffer -> {
+                    ublk_shmem_buf_reg.addr(buffer, shared.address());
+                    ublk_shmem_buf_reg.len(buffer, shared.byteSize());
+                })
+                .answerResult(result -> result)
+                .hint(errno -> errno == Errno.EOPNOTSUPP ? "The device was not made for it; serve it with sharedMemory()" : ""),
+                deadline);
+    }
+
+    /** UNREG_BUF. */
+    Mono<Void> unregister(int id, int index) {
+        return run(new Command<Void>("UBLK_U_CMD_UNREG_BUF", ublk_cmd_h.UBLK_U_CMD_UNREG_BUF(), id).data(index), deadline);
+    }
+
     private <T> Mono<T> run(Command<T> command, Duration deadline) {
         return retried(command).timeout(deadline, Mono.error(() -> command.refusal(Errno.ETIMEDOUT)), loop);
     }
@@ -203,7 +223,7 @@ final class ControlDevice {
                     if (result < 0) {
                         sink.error(command.refusal(Errno.of(result)));
                     } else {
-                        sink.success(command.answer.apply(buffer));
+                        sink.success(command.result != null ? command.result.apply(result) : command.answer.apply(buffer));
                     }
                 }
             });
@@ -226,6 +246,7 @@ final class ControlDevice {
         private int bufferBytes;
         private Consumer<MemorySegment> fill = buffer -> {};
         private Function<MemorySegment, @Nullable T> answer = buffer -> null;
+        private @Nullable IntFunction<T> result;
         private final Set<Errno> retries = EnumSet.of(Errno.EINTR, Errno.EAGAIN);
         private Function<Errno, String> hint = errno -> "";
 
@@ -257,6 +278,11 @@ final class ControlDevice {
 
         Command<T> retryOn(Errno errno) {
             retries.add(errno);
+            return this;
+        }
+
+        Command<T> answerResult(IntFunction<T> reader) {
+            result = reader;
             return this;
         }
 

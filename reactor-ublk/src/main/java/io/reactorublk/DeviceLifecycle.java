@@ -62,6 +62,7 @@ final class DeviceLifecycle {
     private final AtomicBoolean handingOver = new AtomicBoolean();
     private final Sinks.Empty<Void> whenDisposed = Sinks.empty();
     private final Arena memory = Arena.ofShared();
+    private final SharedBuffers.Registered shared = new SharedBuffers.Registered();
 
     private final EventLoop controlLoop;
     private @Nullable ControlDevice control;
@@ -86,7 +87,8 @@ final class DeviceLifecycle {
     }
 
     private static long flags(ServerConfig config) {
-        return Feature.BATCH_IO.flag() | config.dataMode.flags() | config.recovery.flags();
+        return Feature.BATCH_IO.flag() | config.dataMode.flags() | config.recovery.flags()
+                | (config.sharedMemory ? Feature.SHMEM_ZC.flag() : 0);
     }
 
     /** A new device. */
@@ -287,6 +289,20 @@ final class DeviceLifecycle {
         }
     }
 
+    Mono<Void> share(SharedMemory memory) {
+        return Mono.defer(() -> control().register(info.id(), memory.memory()))
+                .doOnNext(index -> shared.add(index, memory))
+                .then();
+    }
+
+    Mono<Void> unshare(SharedMemory memory) {
+        return Mono.defer(() -> {
+            Integer index = shared.indexOf(memory);
+            if (index == null) return Mono.error(new IllegalArgumentException(memory + " is not shared by " + this));
+            return control().unregister(info.id(), index).doOnSuccess(nothing -> shared.remove(index, memory));
+        });
+    }
+
     // ------------------------------------------------------------------------------------------- the steps
 
     private Mono<Void> openControl() {
@@ -454,7 +470,7 @@ final class DeviceLifecycle {
             int depth = info.queueDepth();
             QueueMemory queueMemory;
             try {
-                queueMemory = QueueMemory.allocate(config.dataMode, kernel, charDevice, id, depth, info.maxIoBytes(), memory, mapped);
+                queueMemory = QueueMemory.allocate(config.dataMode, kernel, charDevice, id, depth, info.maxIoBytes(), shared, memory, mapped);
             } catch (RuntimeException e) {
                 mapped.close();
                 throw e;

@@ -17,7 +17,7 @@ import java.lang.foreign.MemorySegment;
  *    0  op_flags u32      operation in bits 0-7, flags above
  *    4  nr_sectors u32
  *    8  start_sector u64
- *   16  addr u64          where the driver copied to: not read, we told it
+ *   16  addr u64          where the driver copied to, as we told it; or which shared memory
  * </pre>
  *
  * A descriptor is valid from the delivery of its tag to the commit; the completion queue's acquire orders the reads.
@@ -29,6 +29,7 @@ final class IoDescriptors {
     private static final long OP_FLAGS = ublksrv_io_desc.op_flags$offset();
     private static final long SECTORS = ublksrv_io_desc.nr_sectors$offset();
     private static final long START = ublksrv_io_desc.start_sector$offset();
+    private static final long ADDRESS = ublksrv_io_desc.addr$offset();
     private static final long PAGE = 4096;
     private static final long NO_SECTOR = -1;
 
@@ -52,6 +53,11 @@ final class IoDescriptors {
     long offsetBytes(int tag) {
         long sector = mapping.get(JAVA_LONG, tag * BYTES + START);
         return sector == NO_SECTOR ? 0 : sector * BlockRequest.SECTOR_BYTES;
+    }
+
+    /** What {@link SharedBuffers} draws, if the request is in shared memory. */
+    long address(int tag) {
+        return mapping.get(JAVA_LONG, tag * BYTES + ADDRESS);
     }
 
     private static long pages(long bytes) {

@@ -10,6 +10,7 @@ final class ServerConfig {
     @Nullable Kernel kernel;
     @Nullable BlockTarget target;
     DataMode dataMode = DataMode.COPY;
+    boolean sharedMemory;
     QueueListener listener = QueueListener.NONE;
     int id = UblkServer.ANY_ID;
     long sizeBytes;
@@ -37,6 +38,7 @@ final class ServerConfig {
         copy.kernel = kernel;
         copy.target = target;
         copy.dataMode = dataMode;
+        copy.sharedMemory = sharedMemory;
         copy.listener = listener;
         copy.id = id;
         copy.sizeBytes = sizeBytes;

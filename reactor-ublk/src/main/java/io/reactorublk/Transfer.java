@@ -23,7 +23,7 @@ final class Transfer {
 
     static Mono<Void> of(BlockRequest request, UringFile file, long fileOffset, int from, int length) {
         boolean write = request.operation() == Operation.WRITE;
-        DataBuffers data = request.queue().data();
+        DataBuffers data = request.queue().data(request);
         if (data.hasBuffers()) {
             IoBuffer bytes = file.loop() == request.queue().loop() ? request.buffer() : request.buffer(file.loop());
             return whole(file, write, bytes.slice(from, length), fileOffset, write && request.isFua());

@@ -37,6 +37,24 @@ public final class UblkDevice implements Disposable {
     }
 
     /**
+     * Shares memory with applications: requests whose bytes are in it need no copy. Waits for the requests in flight, since the
+     * driver stops the device for a moment; must not be waited for on a loop.
+     *
+     * <p>The driver holds the memory until {@link #unshare} or until the device is gone, even if this process ends before.
+     *
+     * @return fails with {@link io.reactorublk.uring.KernelException}: {@code EOPNOTSUPP} on a device that was not made for
+     *     {@link UblkServer#sharedMemory}, {@code ENOMEM} if that much cannot be held
+     */
+    public Mono<Void> share(SharedMemory memory) {
+        return lifecycle.share(memory);
+    }
+
+    /** Lets go of memory that was {@linkplain #share shared}. Its applications' requests are copied from then on. */
+    public Mono<Void> unshare(SharedMemory memory) {
+        return lifecycle.unshare(memory);
+    }
+
+    /**
      * Starts to remove the device: it stops, which waits for every request to be answered, its queues complete, its targets
      * end, and nothing of it is left. Applications that still use it get errors. Returns at once.
      */

@@ -61,6 +61,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private final EventLoop loop;
     private final IoDescriptors descriptors;
     private final DataBuffers data;
+    private final SharedBuffers shared;
     private final BatchCommands commands;
     private final FetchBuffer fetch;
     private final QueueListener listener;
@@ -100,6 +101,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
         this.loop = loop;
         this.descriptors = memory.descriptors();
         this.data = memory.data();
+        this.shared = memory.shared();
         this.filling = memory.filling();
         this.withKernel = memory.withKernel();
         this.commands = commands;
@@ -184,13 +186,18 @@ final class UblkQueue extends BlockQueue implements Subscription {
             kept.add(tag);
             return;
         }
-        Operation operation = Operation.of(descriptors.operationAndFlags(tag) & 0xff);
+        int operationAndFlags = descriptors.operationAndFlags(tag);
+        Operation operation = Operation.of(operationAndFlags & 0xff);
         CoreSubscriber<? super BlockRequest> actual = subscriber;
         if (draining || operation == null || actual == null) {
             filling.add(tag, (operation == null ? Errno.EOPNOTSUPP : Errno.EIO).result(), data);
             return;
         }
-        BlockRequest request = new BlockRequest(this, tag, operation, descriptors.operationAndFlags(tag),
+        if (BlockRequest.isShared(operationAndFlags) && !shared.knows(tag)) {
+            loop.execute(() -> deliver(tag));                          // a turn later we shall
+            return;
+        }
+        BlockRequest request = new BlockRequest(this, tag, operation, operationAndFlags,
                 descriptors.offsetBytes(tag), descriptors.lengthBytes(tag));
         assert requests[tag] == null : "tag " + tag + " delivered twice";
         requests[tag] = request;
@@ -518,8 +525,8 @@ final class UblkQueue extends BlockQueue implements Subscription {
     }
 
     @Override
-    DataBuffers data() {
-        return data;
+    DataBuffers data(BlockRequest request) {
+        return request.isShared() ? shared : data;
     }
 
     @Override

@@ -125,6 +125,14 @@ public final class UblkServer {
     }
 
     /**
+     * A device that can {@linkplain UblkDevice#share share memory} with applications. Their requests then come with bytes this
+     * process sees without a copy, in any {@link #dataMode}; all others as the mode says. Needs Linux 7.1.
+     */
+    public UblkServer sharedMemory() {
+        return with(c -> c.sharedMemory = true);
+    }
+
+    /**
      * What the memory of a request starts and ends at, in bytes: a power of two from 4 (the default) to {@value #PAGE}. What
      * an application gives that is not aligned so is copied by the block layer. Only matters without copies: set what the
      * disk below needs for O_DIRECT, usually its logical block.

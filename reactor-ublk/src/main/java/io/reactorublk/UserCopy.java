@@ -25,14 +25,14 @@ final class UserCopy implements BlockTarget {
     }
 
     private static Mono<Void> load(BlockRequest request) {
-        return request.operation() == Operation.WRITE ? request.queue().data().load(request) : Mono.empty();
+        return request.operation() == Operation.WRITE && !request.isShared() ? request.queue().data(request).load(request) : Mono.empty();
     }
 
     /** What a READ did not get stays as it is in the kernel too: it asks again for the rest. */
     private static Mono<Completion> store(Completion completion) {
         BlockRequest request = completion.request();
-        if (request.operation() != Operation.READ || completion.result() <= 0) return Mono.just(completion);
-        return request.queue().data().store(request, completion.result())
+        if (request.operation() != Operation.READ || request.isShared() || completion.result() <= 0) return Mono.just(completion);
+        return request.queue().data(request).store(request, completion.result())
                 .thenReturn(completion)
                 .onErrorResume(e -> Mono.just(failed(request, e)));
     }

@@ -48,7 +48,7 @@ final class FakeQueue extends BlockQueue {
     }
 
     @Override
-    DataBuffers data() {
+    DataBuffers data(BlockRequest request) {
         return new FakeBuffers();
     }
 

@@ -39,15 +39,15 @@ class HouseTest {
     private static final String TARGETS = HOUSE + ".target";
 
     private static final Set<String> API = Set.of("BlockQueue", "BlockRequest", "BlockTarget", "Completion", "DataMode",
-            "DeviceParameters", "DeviceStatus", "Feature", "Operation", "QueueListener", "Recovery", "Supervisor", "UblkControl",
-            "UblkDevice", "UblkServer");
+            "DeviceParameters", "DeviceStatus", "Feature", "Operation", "QueueListener", "Recovery", "SharedMemory", "Supervisor",
+            "UblkControl", "UblkDevice", "UblkServer");
     private static final Set<String> TARGET_API = Set.of("Fault", "FileTarget", "Filters", "NullTarget", "RamTarget",
             "StripeTarget");
 
     /** Each speaks with the driver about one thing. */
     private static final Set<String> SPEAK_WITH_THE_DRIVER = Set.of("BatchCommands", "BlockRequest", "CharDeviceBuffers", "CommitBuffer",
             "ControlDevice", "DataMode", "DeviceInfo", "DeviceParameters", "DeviceStatus", "Feature", "IoDescriptors", "Operation",
-            "UblkServer");
+            "SharedBuffers", "UblkServer");
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
             .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)

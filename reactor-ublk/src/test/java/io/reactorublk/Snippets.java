@@ -1,12 +1,18 @@
 package io.reactorublk;
 
+import static java.nio.file.StandardOpenOption.READ;
+
 import io.reactorublk.target.Fault;
 import io.reactorublk.target.FileTarget;
 import io.reactorublk.target.Filters;
 import io.reactorublk.target.RamTarget;
 import io.reactorublk.target.StripeTarget;
 import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.EventLoop;
+import io.reactorublk.uring.IoBuffer;
 import io.reactorublk.uring.UringFile;
+import io.reactorublk.uring.UringOpenOption;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -82,6 +88,15 @@ final class Snippets {
                     .flatMap(device -> control.remove(device.id()))    // whoever waited for its server gets EIO
                     .blockLast();
         }
+        // @end
+    }
+
+    static Mono<Integer> readIntoSharedMemory(EventLoop loop, Path device, SharedMemory memory) {
+        // @start region="shared"
+        MemorySegment piece = memory.allocate(64 << 10);
+        return Mono.usingWhen(UringFile.open(loop, device, READ, UringOpenOption.DIRECT),
+                disk -> disk.read(IoBuffer.of(piece), 0),              // the server sees these very pages
+                UringFile::close);
         // @end
     }
 
