@@ -7,14 +7,12 @@ import org.jspecify.annotations.Nullable;
 import reactor.core.Disposable;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.MonoSink;
-import reactor.core.publisher.Sinks;
 import reactor.core.scheduler.Scheduler;
 
 /**
  * Asks several replicas for the same, and tells which of them did it. Ends when all have answered, or when some have not
  * within the limit <em>after the first one did</em>: slow is who is slower than another, and if all of them stand still
- * there is nobody to go on with. Those too late are not cancelled: a disk would not stop, and somebody may have to know when
- * they have ended.
+ * there is nobody to go on with. Those too late are cancelled.
  *
  * <p>On one loop: the replicas signal there, and the limit is measured there.
  */
@@ -25,18 +23,15 @@ final class Fanout {
      *
      * @param done a bit for each
      * @param failure why one of the others did not
-     * @param ended completes when those have ended, too, who were too late
      */
-    record Outcome(int done, @Nullable Throwable failure, Mono<Void> ended) {}
+    record Outcome(int done, @Nullable Throwable failure) {}
 
     private final IntFunction<Mono<Void>> action;
     private final Duration limit;
     private final Scheduler loop;
     private final MonoSink<Outcome> sink;
     private final @Nullable Disposable[] asked = new Disposable[ReplicaHeader.MAX_MEMBERS];
-    private final Sinks.Empty<Void> ended = Sinks.empty();
     private int waiting;
-    private boolean told;
     private int done;
     private @Nullable Throwable failure;
     private @Nullable Disposable patience;
@@ -61,7 +56,7 @@ final class Fanout {
     private void start() {
         sink.onCancel(this::abandon);
         int members = waiting;
-        if (members == 0) sink.success(new Outcome(0, null, Mono.empty()));
+        if (members == 0) sink.success(new Outcome(0, null));
         for (int rest = members; rest != 0; rest &= rest - 1) {
             int bit = Integer.lowestOneBit(rest);
             int member = Integer.numberOfTrailingZeros(bit);
@@ -72,8 +67,6 @@ final class Fanout {
 
     private void answered(int bit, @Nullable Throwable error) {
         waiting &= ~bit;
-        if (waiting == 0) ended.tryEmitEmpty();
-        if (told) return;
         if (error == null) {
             done |= bit;
         } else {
@@ -89,6 +82,7 @@ final class Fanout {
     private void tooLate() {
         if (waiting == 0) return;
         failure = new TimeoutException("no answer within " + limit.toMillis() + " ms after another replica's");
+        abandon();
         end();
     }
 
@@ -102,8 +96,7 @@ final class Fanout {
     }
 
     private void end() {
-        told = true;
         if (patience != null) patience.dispose();
-        sink.success(new Outcome(done, failure, ended.asMono()));
+        sink.success(new Outcome(done, failure));
     }
 }

@@ -1,9 +1,11 @@
 package io.reactorublk.samples.mirror;
 
+import io.reactorublk.BlockRequest;
 import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.IoBuffer;
 import io.reactorublk.uring.KernelException;
 import java.time.Duration;
+import java.util.Locale;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.function.Supplier;
@@ -64,6 +66,12 @@ final class Faults {
             this.member = member;
             this.replica = replica;
             this.loop = loop;
+        }
+
+        @Override
+        public Mono<Void> transfer(BlockRequest request) {
+            String operation = request.operation().toString().toLowerCase(Locale.ROOT);
+            return pass(member, operation, loop, () -> replica.transfer(request));
         }
 
         @Override

@@ -3,6 +3,7 @@ package io.reactorublk.samples.mirror;
 import static java.nio.file.StandardOpenOption.READ;
 import static java.nio.file.StandardOpenOption.WRITE;
 
+import io.reactorublk.BlockRequest;
 import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.IoBuffer;
@@ -39,6 +40,11 @@ public final class FileReplica implements Replica {
     public static Mono<Replica> open(EventLoop loop, Path path, boolean direct) {
         OpenOption[] options = direct ? new OpenOption[] {READ, WRITE, UringOpenOption.DIRECT} : new OpenOption[] {READ, WRITE};
         return UringFile.open(loop, path, options).map(FileReplica::new);
+    }
+
+    @Override
+    public Mono<Void> transfer(BlockRequest request) {
+        return request.transfer(file, ReplicaHeader.DATA_OFFSET + request.offset(), 0, (int) request.length());
     }
 
     @Override

@@ -21,20 +21,19 @@ import reactor.core.publisher.Mono;
  * a replica that errs or is too slow leaves, and the write it missed waits until that is on the disks of the others (see
  * {@link MirrorSet}). A read asks one live replica, and another one if that fails.
  *
- * <p><b>A slow write</b> is abandoned, and its request answered: the kernel may then still take the late write's bytes from
- * memory that belongs to another request already, and write these to the slow replica. That is harmless only because that
- * replica is stale by then, on the disks, and is never read; whoever brings it back must first wait for what it has in
- * flight, which {@link Replica#close} does. If that cannot be put down, because writes fail, the request waits for the late
- * write: a restart may read what it leaves.
+ * <p><b>A slow write</b> is given up, and its request answered. The queue hands that answer to the kernel when the late
+ * operation has ended, since it uses the request's bytes: so one request may wait as long as the disk does, but the next
+ * ones go on without that replica, and it can never store the bytes of another request.
  *
- * <p><b>A slow read</b> is never abandoned, because it would put its bytes into memory that belongs to another request. Its
- * replica leaves, so that no other read goes there, and the read itself waits for the kernel; if the replica was live to the
- * end its bytes are good, else another replica is asked, into the same memory, which nobody else writes to any more.
+ * <p><b>A slow read</b> is waited for, because another replica would read into the same bytes. Its replica leaves, so that no
+ * other read goes there; if it was live to the end its bytes are good, else another replica is asked.
  *
  * <p><b>After a power cut or kill -9</b> the replicas may differ where writes were in flight, and a file system may have
  * read either. {@link MirrorSet} is marked open on the disks, and {@link Assembly} has them made equal before anybody reads.
  *
- * <p>The public API of {@link BlockQueue} is all it uses, and nothing in it knows files: a replica may be a connection.
+ * <p>The public API of {@link BlockQueue} is all it uses, and it works however the bytes of requests travel
+ * ({@link io.reactorublk.DataMode}): without copies the same pages are written to every replica. Nothing in it knows files: a
+ * replica may be a connection.
  */
 public final class MirrorTarget implements BlockTarget {
 
@@ -98,7 +97,7 @@ public final class MirrorTarget implements BlockTarget {
         public Mono<Completion> apply(BlockRequest request) {
             return switch (request.operation()) {
                 case READ -> read(request);
-                case WRITE -> inOrder(request, replica -> replica.write(request.buffer(), request.offset(), request.isFua()));
+                case WRITE -> inOrder(request, replica -> replica.transfer(request));
                 case DISCARD -> inOrder(request, replica -> replica.discard(request.offset(), request.length()));
                 case WRITE_ZEROES -> inOrder(request,
                         replica -> replica.zero(request.offset(), request.length(), request.isNoUnmap()));
@@ -112,7 +111,7 @@ public final class MirrorTarget implements BlockTarget {
 
         private Mono<Completion> read(BlockRequest request) {
             int member = set.readerOf(request.offset());
-            return patiently(member, replica(member).read(request.buffer(), request.offset()))
+            return patiently(member, replica(member).transfer(request))
                     .then(Mono.just(true))
                     .onErrorResume(e -> {
                         set.leave(1 << member, "a read failed: " + e);
@@ -150,7 +149,7 @@ public final class MirrorTarget implements BlockTarget {
                 set.leave(missing, why);
                 if ((set.live() & ~outcome.done()) != 0) set.fail("the last replica failed. " + why);
             }
-            if (!set.isWritable()) return outcome.ended().then(Mono.fromSupplier(() -> request.fail(Errno.EIO)));
+            if (!set.isWritable()) return Mono.just(request.fail(Errno.EIO));
             if (missing == 0) return Mono.just(request.complete());
             return set.settled().publishOn(loop).then(Mono.defer(() -> acknowledge(request, outcome)));
         }

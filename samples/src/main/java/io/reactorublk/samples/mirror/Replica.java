@@ -1,5 +1,6 @@
 package io.reactorublk.samples.mirror;
 
+import io.reactorublk.BlockRequest;
 import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.IoBuffer;
 import reactor.core.publisher.Mono;
@@ -11,14 +12,17 @@ import reactor.core.publisher.Mono;
  */
 public interface Replica {
 
+    /**
+     * Does a READ or WRITE, with the request's own bytes. A write that is {@link BlockRequest#isFua} is durable when this
+     * completes. If it is cancelled, the request's bytes stay in use until it has ended.
+     */
+    Mono<Void> transfer(BlockRequest request);
+
     /** Fills the buffer. */
     Mono<Void> read(IoBuffer buffer, long offset);
 
     /**
      * Stores the buffer.
-     *
-     * <p>Cancelling may come too late: whoever answers the request before this has ended lends the replica memory that soon
-     * holds other bytes, so it may do so only if the replica is never read again.
      *
      * @param durable whether it must be durable when this completes
      */

@@ -2,12 +2,16 @@ package io.reactorublk.samples.mirror;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.reactorublk.UblkServer;
+import io.reactorublk.uring.Kernel;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.OptionalInt;
+import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -31,10 +35,24 @@ abstract class MirrorDeviceTest {
     }
 
     ServedMirror create(int members, int quorum, ServedMirror.Settings settings) {
+        makeReplicas(members, quorum);
+        return start(settings);
+    }
+
+    void makeReplicas(int members, int quorum) {
         paths = new ArrayList<>();
         for (int i = 0; i < members; i++) paths.add(folder.resolve("replica-" + i));
         ReplicaFile.create(paths, SIZE, quorum, true);
-        return start(settings);
+    }
+
+    /** On a device that differs in something from what the program would serve. */
+    ServedMirror start(ServedMirror.Settings settings, UnaryOperator<UblkServer> different) {
+        Assembly assembly = assemble();
+        UblkServer server = different.apply(UblkServer.create().listener(traffic));
+        ServedMirror mirror = Objects.requireNonNull(ServedMirror.serve(Kernel.linux(), server, assembly, settings, faults,
+                ReplicaLocks.of(assembly.files())).block());
+        running.add(mirror);
+        return mirror;
     }
 
     ServedMirror start(ServedMirror.Settings settings) {

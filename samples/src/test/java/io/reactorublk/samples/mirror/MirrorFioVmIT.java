@@ -2,11 +2,13 @@ package io.reactorublk.samples.mirror;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.reactorublk.DataMode;
 import java.io.IOException;
 import java.time.Duration;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** What is written is what is read, and all replicas are the same. */
 class MirrorFioVmIT extends MirrorDeviceTest {
@@ -32,6 +34,21 @@ class MirrorFioVmIT extends MirrorDeviceTest {
         fioVerify(mirror, 1, 16);
         stop(mirror);
         assertEqual(0, 1, 2);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void verifiesWhatItWroteHoweverTheBytesTravel(DataMode mode) throws IOException, InterruptedException {
+        makeReplicas(2, 1);
+        for (int queues = 1; queues <= 2; queues++) {
+            ServedMirror.Settings settings = new ServedMirror.Settings(queues, 16, Duration.ofSeconds(60), false);
+            ServedMirror mirror = start(settings, server -> server.dataMode(mode));
+            fioVerify(mirror, queues, 16);
+            stop(mirror);
+
+            assertThat(traffic.failures()).isZero();
+            assertEqual(0, 1);
+        }
     }
 
     /** Without an order of overlapping writes this leaves replicas that differ, now and then. */
