@@ -2,8 +2,10 @@
 module io.reactorublk {
     requires transitive io.reactorublk.uring;
     requires static transitive org.jspecify;
+    requires static transitive micrometer.core;
 
     exports io.reactorublk;
     exports io.reactorublk.target;
     exports io.reactorublk.memory;
+    exports io.reactorublk.micrometer;
 }

@@ -513,7 +513,9 @@ final class DeviceLifecycle {
         }
 
         private Mono<Void> close() {
-            return loop().disposeGracefully().then(data().detach()).publishOn(controlLoop).then(Mono.fromRunnable(() -> {
+            return loop().disposeGracefully().doOnTerminate(() -> {
+                if (queue != null) queue.closed();
+            }).then(data().detach()).publishOn(controlLoop).then(Mono.fromRunnable(() -> {
                 if (fetch != null) fetch.close();
                 mapped.close();
             }));

@@ -9,6 +9,17 @@ record GuardedListener(QueueListener listener) implements QueueListener {
     private static final Logger LOG = Loggers.getLogger(GuardedListener.class);
 
     @Override
+    public QueueListener forQueue(BlockQueue queue) {
+        try {
+            QueueListener own = listener.forQueue(queue);
+            return own == NONE ? NONE : new GuardedListener(own);
+        } catch (RuntimeException e) {
+            complain(e);
+            return NONE;
+        }
+    }
+
+    @Override
     public void onFetched(BlockQueue queue, int tags) {
         try {
             listener.onFetched(queue, tags);
@@ -48,6 +59,15 @@ record GuardedListener(QueueListener listener) implements QueueListener {
     public void onCompleted(BlockRequest request, int result, long nanos) {
         try {
             listener.onCompleted(request, result, nanos);
+        } catch (RuntimeException e) {
+            complain(e);
+        }
+    }
+
+    @Override
+    public void onClosed(BlockQueue queue) {
+        try {
+            listener.onClosed(queue);
         } catch (RuntimeException e) {
             complain(e);
         }

@@ -106,10 +106,10 @@ final class UblkQueue extends BlockQueue implements Subscription {
         this.withKernel = memory.withKernel();
         this.commands = commands;
         this.fetch = fetch;
-        this.listener = listener;
-        timed = listener != QueueListener.NONE;
-        deliveredNanos = new long[timed ? depth : 0];
         requests = new BlockRequest[depth];
+        this.listener = listener.forQueue(this);
+        timed = this.listener != QueueListener.NONE;
+        deliveredNanos = new long[timed ? depth : 0];
     }
 
     // ------------------------------------------------------------------------------------------- once a turn
@@ -188,20 +188,24 @@ final class UblkQueue extends BlockQueue implements Subscription {
         }
         int operationAndFlags = descriptors.operationAndFlags(tag);
         Operation operation = Operation.of(operationAndFlags & 0xff);
-        CoreSubscriber<? super BlockRequest> actual = subscriber;
-        if (draining || operation == null || actual == null) {
-            filling.add(tag, (operation == null ? Errno.EOPNOTSUPP : Errno.EIO).result(), data);
+        if (operation == null) {
+            filling.add(tag, Errno.EOPNOTSUPP.result(), data);
             return;
         }
-        if (BlockRequest.isShared(operationAndFlags) && !shared.knows(tag)) {
+        CoreSubscriber<? super BlockRequest> actual = draining ? null : subscriber;
+        if (actual != null && BlockRequest.isShared(operationAndFlags) && !shared.knows(tag)) {
             loop.execute(() -> deliver(tag));                          // a turn later we shall
             return;
         }
         BlockRequest request = new BlockRequest(this, tag, operation, operationAndFlags,
                 descriptors.offsetBytes(tag), descriptors.lengthBytes(tag));
-        assert requests[tag] == null : "tag " + tag + " delivered twice";
-        requests[tag] = request;
         if (timed) deliveredNanos[tag] = loop.kernel().nanoTime();
+        assert requests[tag] == null : "tag " + tag + " delivered twice";
+        if (actual == null) {
+            commit(request, Errno.EIO.result());
+            return;
+        }
+        requests[tag] = request;
         try {
             actual.onNext(request);
         } catch (Throwable e) {                                        // against the rules, so no operator recovers from it
@@ -238,9 +242,12 @@ final class UblkQueue extends BlockQueue implements Subscription {
     }
 
     private void commit(BlockRequest request) {
+        assert requests[request.tag()] == request : request + " is not in flight";
+        commit(request, request.answered().result());
+    }
+
+    private void commit(BlockRequest request, int result) {
         int tag = request.tag();
-        int result = request.answered().result();
-        assert requests[tag] == request : request + " is not in flight";
         requests[tag] = null;
         filling.add(tag, result, data);
         if (timed) listener.onCompleted(request, result, loop.kernel().nanoTime() - deliveredNanos[tag]);
@@ -344,9 +351,8 @@ final class UblkQueue extends BlockQueue implements Subscription {
         LOG.warn("{} answers EIO from now on: {}", this, why);
         for (BlockRequest request : requests) {
             if (request == null || !request.lose()) continue;          // an answered one is on its way here
-            requests[request.tag()] = null;
             data.quarantine(request.tag());                            // its target may not have let go of the memory
-            filling.add(request.tag(), Errno.EIO.result(), data);
+            commit(request, Errno.EIO.result());
         }
     }
 
@@ -414,6 +420,11 @@ final class UblkQueue extends BlockQueue implements Subscription {
     /** Completes when the target has let go of everything. */
     Mono<Void> whenTargetEnded() {
         return target.ended.asMono();
+    }
+
+    /** Nothing will be heard of it any more. After the end of the loop. */
+    void closed() {
+        listener.onClosed(this);
     }
 
     /** Tells a target that did not end by itself to. On the loop. */

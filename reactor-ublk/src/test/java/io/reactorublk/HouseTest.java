@@ -37,6 +37,7 @@ class HouseTest {
     /** The other side of the door: it is the driver. */
     private static final String MEMORY = HOUSE + ".memory";
     private static final String TARGETS = HOUSE + ".target";
+    private static final String METERS = HOUSE + ".micrometer";
 
     private static final Set<String> API = Set.of("BlockQueue", "BlockRequest", "BlockTarget", "Completion", "DataMode",
             "DeviceParameters", "DeviceStatus", "Feature", "Operation", "QueueListener", "Recovery", "SharedMemory", "Supervisor",
@@ -123,9 +124,22 @@ class HouseTest {
     }
 
     @Test
+    void whoListensHasMetersAndTheirNames() {
+        assertThat(publicIn(METERS)).containsExactlyInAnyOrder("UblkMeter", "UblkMetrics");
+    }
+
+    @Test
+    void onlyTheMetersNeedMicrometer() {
+        noClasses().that().resideOutsideOfPackage(METERS)
+                .should().dependOnClassesThat().resideInAnyPackage(METERS, "io.micrometer..").check(CLASSES);
+        assertThat(CLASSES.get(METERS + ".UblkMetrics").getDirectDependenciesFromSelf()).as("the rule sees what it forbids")
+                .anyMatch(dependency -> dependency.getTargetClass().getPackageName().startsWith("io.micrometer."));
+    }
+
+    @Test
     void theLivingFloorNamesNothingAboveIt() {
         noClasses().that().resideInAPackage(HOUSE).should().dependOnClassesThat().resideInAnyPackage(TARGETS + "..",
-                HOUSE + ".memory..", HOUSE + ".micrometer..", "io.micrometer..").check(CLASSES);
+                HOUSE + ".memory..").check(CLASSES);
     }
 
     @Test
@@ -136,11 +150,11 @@ class HouseTest {
     }
 
     @Test
-    void targetsUseThePublicApiOnly() {
-        noClasses().that().resideInAPackage(TARGETS).should().dependOnClassesThat(
+    void targetsAndMetersUseThePublicApiOnly() {
+        noClasses().that().resideInAnyPackage(TARGETS, METERS).should().dependOnClassesThat(
                 describe("are not public", type -> type.getPackageName().equals(HOUSE)
                         && !API.contains(outermost(type.getBaseComponentType())))).check(CLASSES);
-        noClasses().that().resideInAPackage(TARGETS).should().dependOnClassesThat().resideInAPackage("..abi..")
+        noClasses().that().resideInAnyPackage(TARGETS, METERS).should().dependOnClassesThat().resideInAPackage("..abi..")
                 .check(CLASSES);
     }
 

@@ -2,6 +2,8 @@ package io.reactorublk;
 
 import static java.nio.file.StandardOpenOption.READ;
 
+import io.micrometer.core.instrument.MeterRegistry;
+import io.reactorublk.micrometer.UblkMetrics;
 import io.reactorublk.target.Fault;
 import io.reactorublk.target.FileTarget;
 import io.reactorublk.target.Filters;
@@ -98,6 +100,13 @@ final class Snippets {
                 disk -> disk.read(IoBuffer.of(piece), 0),              // the server sees these very pages
                 UringFile::close);
         // @end
+    }
+
+    static UblkServer measured(UblkServer server, MeterRegistry registry) {
+        // @start region="metrics"
+        server = server.listener(UblkMetrics.of(registry));
+        // @end
+        return server;
     }
 
     static BlockTarget slowAndFaultyDisk() {
