@@ -47,17 +47,18 @@ public final class DeviceBenchmark {
         if (args.length > 0 && args[0].equals("here")) {
             measure();
         } else {
-            System.exit(startAsRoot());
+            System.exit(startAsRoot(DeviceBenchmark.class, TIMEOUT_SECONDS, "-Dseconds=" + SECONDS));
         }
     }
 
-    private static int startAsRoot() throws IOException, InterruptedException {
+    /** Starts a main class with "here", where there is ublk. */
+    static int startAsRoot(Class<?> main, int timeoutSeconds, String property) throws IOException, InterruptedException {
         Path withUblk = Path.of("linux/with-ublk");
         if (!Files.exists(withUblk)) withUblk = Path.of("../reactor-ublk").resolve(withUblk);
-        return new ProcessBuilder(withUblk.toString(), "--tools", "fio", "--timeout", "" + TIMEOUT_SECONDS,
+        return new ProcessBuilder(withUblk.toString(), "--tools", "fio", "--timeout", "" + timeoutSeconds,
                 System.getProperty("java.home") + "/bin/java", "-Xmx1g", "--enable-native-access=ALL-UNNAMED",
-                "-Dseconds=" + SECONDS,
-                "-cp", System.getProperty("java.class.path"), DeviceBenchmark.class.getName(), "here")
+                property,
+                "-cp", System.getProperty("java.class.path"), main.getName(), "here")
                 .inheritIO().start().waitFor();
     }
 
@@ -107,7 +108,7 @@ public final class DeviceBenchmark {
                 .redirectOutput(ProcessBuilder.Redirect.DISCARD).redirectError(ProcessBuilder.Redirect.INHERIT).start();
     }
 
-    private static void end(Process fio) throws InterruptedException {
+    static void end(Process fio) throws InterruptedException {
         int status = fio.waitFor();
         if (status != 0) throw new AssertionError("fio ended with " + status);
     }
@@ -136,10 +137,10 @@ public final class DeviceBenchmark {
     }
 
     /** What had happened at one moment, taken on the loop. */
-    private record Counts(long nanos, long requests, long fetches, long commits, long enters, long allocatedBytes, long compilationMillis) {}
+    record Counts(long nanos, long requests, long fetches, long commits, long enters, long allocatedBytes, long compilationMillis) {}
 
     /** Counts on the loop and allocates nothing there. */
-    private static final class Observer implements QueueListener {
+    static final class Observer implements QueueListener {
 
         private final ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         private volatile @Nullable BlockQueue queue;

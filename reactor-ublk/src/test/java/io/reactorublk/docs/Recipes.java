@@ -13,6 +13,7 @@ import io.reactorublk.DeviceStatus;
 import io.reactorublk.Operation;
 import io.reactorublk.QueueListener;
 import io.reactorublk.Recovery;
+import io.reactorublk.SharedMemory;
 import io.reactorublk.UblkControl;
 import io.reactorublk.UblkDevice;
 import io.reactorublk.UblkServer;
@@ -22,8 +23,11 @@ import io.reactorublk.target.Filters;
 import io.reactorublk.target.RamTarget;
 import io.reactorublk.target.StripeTarget;
 import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.EventLoop;
+import io.reactorublk.uring.IoBuffer;
 import io.reactorublk.uring.KernelException;
 import io.reactorublk.uring.UringFile;
+import io.reactorublk.uring.UringOpenOption;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
@@ -100,6 +104,15 @@ final class Recipes {
                 request.transfer(left, request.offset(), 0, length),
                 request.transfer(right, request.offset(), 0, length)));
         // end::fuse[]
+    }
+
+    static Mono<Integer> readIntoSharedMemory(EventLoop loop, Path device, SharedMemory memory) {
+        // tag::shared[]
+        MemorySegment piece = memory.allocate(64 << 10);
+        return Mono.usingWhen(UringFile.open(loop, device, READ, UringOpenOption.DIRECT),
+                disk -> disk.read(IoBuffer.of(piece), 0),              // the server sees these very pages
+                UringFile::close);
+        // end::shared[]
     }
 
     // tag::uring[]
