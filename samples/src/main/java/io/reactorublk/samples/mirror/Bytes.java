@@ -3,7 +3,7 @@ package io.reactorublk.samples.mirror;
 import java.util.Locale;
 
 /** Sizes for people. */
-final class Bytes {
+public final class Bytes {
 
     private Bytes() {}
 
@@ -12,7 +12,7 @@ final class Bytes {
      *
      * @throws IllegalArgumentException for anything else
      */
-    static long parse(String text) {
+    public static long parse(String text) {
         String number = text.strip().toUpperCase(Locale.ROOT).replaceAll("I?B?$", "");
         int digits = number.length();
         int shift = number.isEmpty() ? 0 : 10 * ("KMGT".indexOf(number.charAt(number.length() - 1)) + 1);
@@ -23,7 +23,8 @@ final class Bytes {
         }
     }
 
-    static String mib(long bytes) {
+    /** Such as 1.5 MiB. */
+    public static String mib(long bytes) {
         return "%.1f MiB".formatted(bytes / 1048576.0);
     }
 }

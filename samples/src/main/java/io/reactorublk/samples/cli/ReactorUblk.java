@@ -1,0 +1,194 @@
+package io.reactorublk.samples.cli;
+
+import io.reactorublk.DeviceStatus;
+import io.reactorublk.Feature;
+import io.reactorublk.UblkControl;
+import io.reactorublk.uring.KernelException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+import picocli.AutoComplete;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Help.Ansi;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.Spec;
+import reactor.core.publisher.Mono;
+
+/** The command, and those of its commands that look at devices and change them, whoever serves them. */
+@Command(name = "reactor-ublk", sortOptions = false, usageHelpAutoWidth = true,
+        description = {"", "Block devices served from Java: makes them, shows and changes those of this machine.", ""},
+        footer = {"", "Exit status: 0 done, 1 failed, 2 not understood, 130 interrupted. Sizes are such as 512M or 4G."})
+public final class ReactorUblk implements Runnable {
+
+    static final int FAILED = 1;
+    static final int INTERRUPTED = 130;
+
+    private static final Duration DEADLINE = Duration.ofSeconds(20);
+
+    private final Machine machine;
+
+    @Spec
+    private @Nullable CommandSpec spec;
+
+    @Option(names = {"-o", "--output"}, paramLabel = "text|json", defaultValue = "text", scope = ScopeType.INHERIT,
+            description = "What results look like; ${DEFAULT-VALUE} if not given.")
+    private Output.Format format = Output.Format.text;
+
+    @Option(names = {"-v", "--verbose"}, scope = ScopeType.INHERIT, description = "Of what fails show the whole stack trace.")
+    private boolean verbose;
+
+    @Option(names = {"-h", "--help"}, usageHelp = true, scope = ScopeType.INHERIT, description = "Show this.")
+    @SuppressWarnings("UnusedVariable") // picocli looks at it
+    private boolean help;
+
+    ReactorUblk(Machine machine) {
+        this.machine = machine;
+    }
+
+    /** Runs it. */
+    public static void main(String[] args) {
+        System.exit(commandLine(Machine.linux()).execute(args));
+    }
+
+    static CommandLine commandLine(Machine machine) {
+        ReactorUblk root = new ReactorUblk(machine);
+        return new CommandLine(root).setExecutionExceptionHandler((e, command, parsed) -> root.failed(e, command));
+    }
+
+    /** One line, which names the remedy; whoever wants to know more asks for it. */
+    private int failed(Exception e, CommandLine command) {
+        if (e instanceof InterruptedException || e.getCause() instanceof InterruptedException) return INTERRUPTED;
+        boolean misused = e instanceof IllegalArgumentException;       // a value that can never work, which the library refuses
+        boolean explained = misused || e instanceof KernelException || e instanceof FailedException;
+        String text = explained ? String.valueOf(e.getMessage()) : e + " (--verbose tells where)";
+        command.getErr().println(command.getColorScheme().errorText("reactor-ublk: " + text.replaceAll("\\s*\\R\\s*", "; ")));
+        if (verbose) e.printStackTrace(command.getErr());
+        command.getErr().flush();
+        return misused ? CommandLine.ExitCode.USAGE : FAILED;
+    }
+
+    @Override
+    public void run() {
+        throw new CommandLine.ParameterException(commandLine(), "What shall be done? A command is missing.");
+    }
+
+    // ------------------------------------------------------------------------------------------- looking
+
+    @Command(description = "Lists the ublk devices of this machine, whoever serves them.")
+    void list() {
+        List<Described> devices = Objects.requireNonNull(with(control ->
+                control.list().flatMapSequential(status -> Described.of(control, status)).collectList()));
+        Output output = output();
+        if (output.isJson()) {
+            output.json(devices.stream().map(Described::json).toList());
+        } else if (devices.isEmpty()) {
+            output.say("There is no ublk device on this machine.");
+        } else {
+            List<List<String>> rows = new ArrayList<>(List.of(Described.HEADING));
+            for (Described device : devices) rows.add(device.row());
+            output.table(rows);
+        }
+    }
+
+    @Command(description = "Shows all that the driver knows of a device.")
+    void inspect(@Parameters(paramLabel = "ID", description = "N of /dev/ublkbN.") int id) {
+        Described device = Objects.requireNonNull(with(control ->
+                control.inspect(id).flatMap(status -> Described.of(control, status))));
+        Output output = output();
+        if (output.isJson()) {
+            output.json(device.json());
+        } else {
+            output.facts(device.facts());
+        }
+    }
+
+    @Command(description = "Shows what the ublk driver of this kernel can do.")
+    void features() {
+        Set<Feature> offered = Objects.requireNonNull(with(UblkControl::features));
+        Output output = output();
+        if (output.isJson()) {
+            Map<String, Boolean> all = new LinkedHashMap<>();
+            for (Feature feature : Feature.values()) all.put(feature.name(), offered.contains(feature));
+            output.json(all);
+            return;
+        }
+        List<List<String>> rows = new ArrayList<>(List.of(List.of("FEATURE", "HERE", "SINCE")));
+        for (Feature feature : Feature.values()) {
+            rows.add(List.of(feature.name(), offered.contains(feature) ? "@|green yes|@" : "@|yellow no|@", feature.since()));
+        }
+        output.table(rows);
+    }
+
+    // ------------------------------------------------------------------------------------------- changing
+
+    @Command(description = "Stops a device for ever. What its users have asked for is answered before.")
+    void stop(@Parameters(paramLabel = "ID", description = "N of /dev/ublkbN.") int id,
+            @Option(names = "--if-unused", description = "Only if nobody has it open; else the exit status is 1.") boolean ifUnused) {
+        if (!ifUnused) {
+            with(control -> control.stop(id));
+        } else if (!Boolean.TRUE.equals(with(control -> control.stopIfUnused(id)))) {
+            throw new FailedException("device %d is in use and was not stopped; unmount it, or stop it without --if-unused"
+                    .formatted(id));
+        }
+        done(id, "stopped");
+    }
+
+    @Command(description = "Stops a device and removes all of it, also what a dead server left behind.")
+    void remove(@Parameters(paramLabel = "ID", description = "N of /dev/ublkbN.") int id) {
+        with(control -> control.remove(id));
+        done(id, "removed");
+    }
+
+    @Command(description = "Changes the size of a device that is in use. What is behind it must have the new size already.")
+    void resize(@Parameters(index = "0", paramLabel = "ID", description = "N of /dev/ublkbN.") int id,
+            @Parameters(index = "1", paramLabel = "SIZE", converter = Size.class, description = "Such as 512M or 4G.") long bytes) {
+        with(control -> control.resize(id, bytes));
+        done(id, "resized to " + Size.text(bytes));
+    }
+
+    private void done(int id, String what) {
+        Output output = output();
+        if (output.isJson()) {
+            output.json(Map.of("id", id));
+        } else {
+            output.say("/dev/ublkb%d: %s".formatted(id, what));
+        }
+    }
+
+    @Command(name = "generate-completion",
+            description = "Prints what makes bash and zsh complete these commands: source <(reactor-ublk generate-completion)")
+    void generateCompletion() {
+        commandLine().getOut().print(AutoComplete.bash("reactor-ublk", commandLine()));
+        commandLine().getOut().flush();
+    }
+
+    // ------------------------------------------------------------------------------------------- what they need
+
+    private <T> @Nullable T with(Function<UblkControl, Mono<T>> command) {
+        try (UblkControl control = UblkControl.create(machine.kernel(), DEADLINE)) {
+            return machine.await(command.apply(control));
+        }
+    }
+
+    private CommandLine commandLine() {
+        return Objects.requireNonNull(spec).commandLine();
+    }
+
+    Output output() {
+        return new Output(format, commandLine().getOut(), Ansi.AUTO);
+    }
+
+    Machine machine() {
+        return machine;
+    }
+}
