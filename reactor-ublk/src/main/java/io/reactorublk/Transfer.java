@@ -31,7 +31,7 @@ final class Transfer {
         return Mono.defer(() -> {                                      // memory of its own, as late as can be
             MemorySegment piece = data.takeMemory();
             MemorySegment memory = piece.asSlice(0, length);
-            IoBuffer bytes = IoBuffer.of(memory);
+            IoBuffer bytes = new IoBuffer.Segment(memory, request.bytes());   // no operation outlives the request: see use()
             Mono<Void> copied = write
                     ? request.look(from, memory).then(whole(file, true, bytes, fileOffset, request.isFua()))
                     : whole(file, false, bytes, fileOffset, false).then(request.fill(from, memory));

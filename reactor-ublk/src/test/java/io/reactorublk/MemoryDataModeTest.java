@@ -1,0 +1,93 @@
+package io.reactorublk;
+
+import static java.nio.file.StandardOpenOption.READ;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.reactorublk.memory.MemoryUblk;
+import io.reactorublk.uring.CompletionHandler;
+import io.reactorublk.uring.IoBuffer;
+import io.reactorublk.uring.UringFile;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+import reactor.core.publisher.Sinks;
+
+/** What only a kernel in memory can show of how bytes travel. */
+class MemoryDataModeTest {
+
+    private static final int LENGTH = 4096;
+    private static final int PLACE = 40;
+
+    private final MemoryUblk ublk = MemoryUblk.create().withoutPartitionScan();
+
+    @AfterEach
+    void close() {
+        ublk.close();
+    }
+
+    private UblkDevice start(DataMode mode, BlockTarget target) {
+        return Objects.requireNonNull(ublk.get(UblkServer.create().kernel(ublk.kernel()).size(1 << 20).maxIoBytes(LENGTH)
+                .queueDepth(8).dataMode(mode).serve(target).start()));
+    }
+
+    private void stop(UblkDevice device) {
+        ublk.get(device.disposeLater());
+        ublk.assertNothingIsLeft();
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void anAnswerWaitsForAnOperationThatCannotBeCancelled(DataMode mode) {
+        ublk.kernel().file("/slow", new byte[LENGTH]).latency(Duration.ofMillis(10));
+        UblkDevice device = start(mode, queue -> Flux.usingWhen(UringFile.open(queue.loop(), Path.of("/slow"), READ),
+                file -> queue.answer(request -> request.transfer(file, 0).timeout(Duration.ofMillis(1), queue.loop())),
+                UringFile::close));
+        CompletableFuture<byte[]> read = ublk.disk(device).read(0, LENGTH).toFuture();
+        ublk.advanceTime(Duration.ofMillis(9));
+        assertThat(read).isNotDone();
+        ublk.advanceTime(Duration.ofMillis(1));
+        assertThat(read).isCompletedExceptionally();
+        stop(device);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"LATE_COPY", "ZERO_COPY", "LATE_ZERO_COPY"})
+    void whatNobodyFilledShowsThat(DataMode mode) {
+        UblkDevice device = start(mode, queue -> queue.answer(request -> Mono.just(request.complete())));
+        byte[] pattern = new byte[LENGTH];
+        Arrays.fill(pattern, (byte) 0xDB);
+        assertThat(ublk.get(ublk.disk(device).read(0, LENGTH))).isEqualTo(pattern);
+        stop(device);
+    }
+
+    @Test
+    void pagesThatWereForgottenInATableHoldTheirRequest() {
+        Sinks.Empty<Void> remedy = Sinks.empty();
+        UblkDevice device = start(DataMode.LATE_ZERO_COPY, queue -> queue.answer(request -> {
+            IoBuffer.Pages pages = (IoBuffer.Pages) request.buffer();
+            pages.registrar().register(queue.loop().ring().stage(CompletionHandler.IGNORE), PLACE);
+            remedy.asMono().publishOn(queue.loop()).subscribe(nothing -> {}, e -> {},
+                    () -> pages.registrar().unregister(queue.loop().ring().stage(CompletionHandler.IGNORE), PLACE));
+            return Mono.delay(Duration.ofMillis(1), queue.loop()).thenReturn(request.complete());
+        }));
+        CompletableFuture<byte[]> read = ublk.disk(device).read(0, LENGTH).toFuture();
+        ublk.advanceTime(Duration.ofMillis(2));
+        assertThat(read).isNotDone();
+        assertThatThrownBy(ublk::assertEveryRequestAnswered).isInstanceOf(AssertionError.class)
+                .hasMessageContaining("1 requests").hasMessageContaining("table of buffers");
+        remedy.tryEmitEmpty();
+        ublk.settle();
+        assertThat(read).isCompleted();
+        ublk.assertEveryRequestAnswered();
+        stop(device);
+    }
+}
