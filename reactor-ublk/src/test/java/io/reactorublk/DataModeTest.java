@@ -22,4 +22,18 @@ class DataModeTest {
             return chance.devices();
         }
     }
+
+    @Nested
+    @ParameterizedClass
+    @MethodSource("io.reactorublk.MemoryDevices$Chance#all")
+    class Transferring extends TransferContract {
+
+        @Parameter
+        Chance chance;
+
+        @Override
+        DeviceFixture newFixture() {
+            return chance.devices();
+        }
+    }
 }

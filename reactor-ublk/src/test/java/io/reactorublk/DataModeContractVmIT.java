@@ -1,0 +1,23 @@
+package io.reactorublk;
+
+import org.junit.jupiter.api.Nested;
+
+/** How bytes travel, on a real kernel. */
+class DataModeContractVmIT {
+
+    @Nested
+    class Copying extends CopyContract {
+        @Override
+        DeviceFixture newFixture() {
+            return new LinuxDevices();
+        }
+    }
+
+    @Nested
+    class Transferring extends TransferContract {
+        @Override
+        DeviceFixture newFixture() {
+            return new LinuxDevices();
+        }
+    }
+}
