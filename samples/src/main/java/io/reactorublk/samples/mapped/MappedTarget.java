@@ -38,7 +38,8 @@ import reactor.util.Loggers;
  * <p>If it is known where a request's extents are, it goes to the file at once, in one fused transfer; otherwise the map is
  * asked, on another thread. WRITEs are durable with the next FLUSH, data and map, also if the process is killed or the power
  * fails; FUA writes with their own completion. A WRITE that finds the data file full fails with ENOSPC. For one device at a
- * time, which must not be {@link io.reactorublk.UblkServer#writeThrough() writeThrough()}.
+ * time, which must not be {@link io.reactorublk.UblkServer#writeThrough() writeThrough()}, and must not outlive its server
+ * ({@link io.reactorublk.Recovery}): what nobody had flushed would be gone under those who use it.
  */
 public final class MappedTarget implements BlockTarget, AutoCloseable {
 

@@ -29,9 +29,18 @@ final class MvExtentStore implements ExtentStore {
 
     private static final String EXTENT_BYTES = "extentBytes";
 
+    /**
+     * So often are chunks written anew of which little is left; MVStore does it by itself only where it commits by itself. Without
+     * it, a map of 100 000 extents grew by 40 KiB with each commit of four.
+     */
+    private static final int COMPACT_EVERY = 16;
+    private static final int COMPACT_FILL_PERCENT = 50;
+    private static final int COMPACT_BYTES = 4 << 20;
+
     private final MVStore store;
     private final MVMap<Integer, Integer> extents;
     private final MVMap<Integer, Long> used;
+    private int commits;
 
     private MvExtentStore(MVStore store) {
         this.store = store;
@@ -116,6 +125,7 @@ final class MvExtentStore implements ExtentStore {
         });
         store.commit();
         store.sync();
+        if (++commits % COMPACT_EVERY == 0 && store.compact(COMPACT_FILL_PERCENT, COMPACT_BYTES)) store.sync();
     }
 
     private void mark(int physical, boolean owned) {
