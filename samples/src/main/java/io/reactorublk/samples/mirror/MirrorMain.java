@@ -1,5 +1,8 @@
 package io.reactorublk.samples.mirror;
 
+import io.reactorublk.QueueListener;
+import io.reactorublk.micrometer.UblkMetrics;
+import io.reactorublk.samples.PrometheusEndpoint;
 import io.reactorublk.uring.KernelException;
 import java.io.IOException;
 import java.nio.channels.ClosedByInterruptException;
@@ -75,6 +78,10 @@ public final class MirrorMain implements Callable<Integer> {
     @Option(names = "--depth", paramLabel = "N", defaultValue = "64",
             description = "Requests in flight on each queue; ${DEFAULT-VALUE} if not given. Each has 512 KiB of locked memory.")
     private int depth;
+
+    @Option(names = "--metrics", paramLabel = "PORT",
+            description = "With --keep: what the device does, for Prometheus, at http://127.0.0.1:PORT/metrics.")
+    private @Nullable Integer metricsPort;
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this.")
     @SuppressWarnings("UnusedVariable") // picocli looks at it
@@ -175,7 +182,10 @@ public final class MirrorMain implements Callable<Integer> {
         Assembly assembly = Assembly.of(replicas, quorum == null ? OptionalInt.empty() : OptionalInt.of(quorum), degraded);
         for (String remark : assembly.remarks()) line.say(remark);
         Traffic traffic = new Traffic();
-        try (ServedMirror mirror = ServedMirror.start(assembly, settings, new Faults(), traffic)) {
+        PrometheusEndpoint endpoint = metricsPort == null ? null : PrometheusEndpoint.start(metricsPort);
+        QueueListener listener = endpoint == null ? traffic : traffic.and(UblkMetrics.of(endpoint.registry()));
+        try (endpoint; ServedMirror mirror = ServedMirror.start(assembly, settings, new Faults(), listener)) {
+            if (endpoint != null) line.say("metrics: " + endpoint.url());
             line.phase("serving " + mirror.device().path());
             line.watch(traffic, mirror.set());
             line.say("%s: %s on %s; Ctrl-C ends it".formatted(
