@@ -4,6 +4,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static java.nio.file.StandardOpenOption.READ;
 import static java.nio.file.StandardOpenOption.WRITE;
 
+import io.micrometer.core.instrument.MeterRegistry;
 import io.reactorublk.BlockQueue;
 import io.reactorublk.BlockRequest;
 import io.reactorublk.BlockTarget;
@@ -17,6 +18,7 @@ import io.reactorublk.SharedMemory;
 import io.reactorublk.UblkControl;
 import io.reactorublk.UblkDevice;
 import io.reactorublk.UblkServer;
+import io.reactorublk.micrometer.UblkMetrics;
 import io.reactorublk.target.Fault;
 import io.reactorublk.target.FileTarget;
 import io.reactorublk.target.Filters;
@@ -229,6 +231,12 @@ final class Recipes {
         }
     }
     // end::listener[]
+
+    static UblkServer measured(UblkServer server, MeterRegistry registry) {
+        // tag::metrics[]
+        return server.listener(UblkMetrics.of(registry));
+        // end::metrics[]
+    }
 
     static void stopWithTheProgram(UblkServer server) {
         // tag::stop[]
