@@ -33,7 +33,7 @@ class MappedCrashTest {
     private static final int SHARED = LOGICAL / 2;
     private static final int POWER_CUTS = 4;
     private static final int STEPS = 3000;
-    private static final int SEEDS = 40;
+    private static final int SEEDS = 12;
 
     static LongStream seeds() {
         Long seed = Long.getLong("seed");
