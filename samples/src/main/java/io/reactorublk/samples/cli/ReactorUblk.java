@@ -4,6 +4,12 @@ import io.reactorublk.DeviceStatus;
 import io.reactorublk.Feature;
 import io.reactorublk.UblkControl;
 import io.reactorublk.uring.KernelException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -26,6 +32,7 @@ import reactor.core.publisher.Mono;
 
 /** The command, and those of its commands that look at devices and change them, whoever serves them. */
 @Command(name = "reactor-ublk", sortOptions = false, usageHelpAutoWidth = true,
+        subcommands = {AddCommand.class, RecoverCommand.class},
         description = {"", "Block devices served from Java: makes them, shows and changes those of this machine.", ""},
         footer = {"", "Exit status: 0 done, 1 failed, 2 not understood, 130 interrupted. Sizes are such as 512M or 4G."})
 public final class ReactorUblk implements Runnable {
@@ -35,7 +42,11 @@ public final class ReactorUblk implements Runnable {
 
     private static final Duration DEADLINE = Duration.ofSeconds(20);
 
+    /** A terminal's whole screen. */
+    private static final String CLEAR = "\033[H\033[2J\033[3J";
+
     private final Machine machine;
+    private final Signals signals;
 
     @Spec
     private @Nullable CommandSpec spec;
@@ -51,30 +62,49 @@ public final class ReactorUblk implements Runnable {
     @SuppressWarnings("UnusedVariable") // picocli looks at it
     private boolean help;
 
-    ReactorUblk(Machine machine) {
+    ReactorUblk(Machine machine, Signals signals) {
         this.machine = machine;
+        this.signals = signals;
     }
 
     /** Runs it. */
     public static void main(String[] args) {
-        System.exit(commandLine(Machine.linux()).execute(args));
+        Signals signals = new Signals();
+        signals.listen();
+        int status = FAILED;                                           // after an Error
+        try {
+            status = commandLine(Machine.linux(), signals).execute(args);
+        } finally {
+            signals.end(status);
+        }
+        System.exit(status);
     }
 
-    static CommandLine commandLine(Machine machine) {
-        ReactorUblk root = new ReactorUblk(machine);
-        return new CommandLine(root).setExecutionExceptionHandler((e, command, parsed) -> root.failed(e, command));
+    static CommandLine commandLine(Machine machine, Signals signals) {
+        ReactorUblk root = new ReactorUblk(machine, signals);
+        return new CommandLine(root).setCaseInsensitiveEnumValuesAllowed(true)
+                .setExecutionExceptionHandler((e, command, parsed) -> root.failed(e, command));
     }
 
-    /** One line, which names the remedy; whoever wants to know more asks for it. */
+    /** What went wrong and what helps, and nothing more unless somebody asks for it. */
     private int failed(Exception e, CommandLine command) {
-        if (e instanceof InterruptedException || e.getCause() instanceof InterruptedException) return INTERRUPTED;
-        boolean misused = e instanceof IllegalArgumentException;       // a value that can never work, which the library refuses
-        boolean explained = misused || e instanceof KernelException || e instanceof FailedException;
-        String text = explained ? String.valueOf(e.getMessage()) : e + " (--verbose tells where)";
-        command.getErr().println(command.getColorScheme().errorText("reactor-ublk: " + text.replaceAll("\\s*\\R\\s*", "; ")));
+        command.getErr().println(command.getColorScheme().errorText("reactor-ublk: " + message(e)));
         if (verbose) e.printStackTrace(command.getErr());
         command.getErr().flush();
-        return misused ? CommandLine.ExitCode.USAGE : FAILED;
+        return e instanceof IllegalArgumentException ? CommandLine.ExitCode.USAGE : FAILED;   // a value that can never work
+    }
+
+    private static String message(Exception e) {
+        if (e instanceof KernelException || e instanceof FailedException || e instanceof IllegalArgumentException) {
+            return String.valueOf(e.getMessage());
+        }
+        Throwable cause = e instanceof UncheckedIOException io && io.getCause() != null ? io.getCause() : e;
+        return switch (cause) {
+            case NoSuchFileException missing -> missing.getFile() + " does not exist";
+            case FileAlreadyExistsException there -> there.getFile() + " exists already; name another, or leave --create out";
+            case AccessDeniedException denied -> denied.getFile() + ": permission denied";
+            default -> e + " (--verbose tells where)";
+        };
     }
 
     @Override
@@ -129,6 +159,36 @@ public final class ReactorUblk implements Runnable {
         output.table(rows);
     }
 
+    @Command(description = "Shows again and again what the devices do, until Ctrl-C.")
+    void top(@Option(names = "--interval", paramLabel = "SECONDS", defaultValue = "1",
+                    description = "Between two looks; ${DEFAULT-VALUE} if not given.") double intervalSeconds,
+            @Option(names = "--count", paramLabel = "N", description = "Only so many looks.") @Nullable Integer count)
+            throws IOException, InterruptedException {
+        if (!(intervalSeconds >= 0.1 && intervalSeconds <= 3600)) {
+            throw new IllegalArgumentException("an interval of " + intervalSeconds + " s: from 0.1 to 3600 are possible");
+        }
+        if (output().isJson()) throw new IllegalArgumentException("top is for people; programs read /sys/block/ublkbN/stat");
+        Top top = new Top(Path.of("/sys/block"));
+        top.look(System.nanoTime());
+        for (int looks = 0; count == null || looks < count; looks++) {
+            Thread.sleep(Math.round(intervalSeconds * 1000));
+            if (Ansi.AUTO.enabled()) output().say(CLEAR);
+            output().table(top.look(System.nanoTime()));
+        }
+    }
+
+    @Command(description = "Looks whether this machine can serve devices, and says what to change. Exit status 1 if it cannot.")
+    int doctor() {
+        List<Doctor.Finding> findings = new Doctor(Path.of("/"), machine).look();
+        Output output = output();
+        if (output.isJson()) {
+            output.json(findings.stream().map(Doctor.Finding::json).toList());
+        } else {
+            for (Doctor.Finding finding : findings) output.say(finding.text());
+        }
+        return findings.stream().anyMatch(finding -> finding.level() == Doctor.Level.BAD) ? FAILED : CommandLine.ExitCode.OK;
+    }
+
     // ------------------------------------------------------------------------------------------- changing
 
     @Command(description = "Stops a device for ever. What its users have asked for is answered before.")
@@ -174,7 +234,7 @@ public final class ReactorUblk implements Runnable {
 
     // ------------------------------------------------------------------------------------------- what they need
 
-    private <T> @Nullable T with(Function<UblkControl, Mono<T>> command) {
+    <T> @Nullable T with(Function<UblkControl, Mono<T>> command) {
         try (UblkControl control = UblkControl.create(machine.kernel(), DEADLINE)) {
             return machine.await(command.apply(control));
         }
@@ -186,6 +246,10 @@ public final class ReactorUblk implements Runnable {
 
     Output output() {
         return new Output(format, commandLine().getOut(), Ansi.AUTO);
+    }
+
+    Signals signals() {
+        return signals;
     }
 
     Machine machine() {

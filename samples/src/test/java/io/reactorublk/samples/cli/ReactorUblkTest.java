@@ -1,9 +1,13 @@
 package io.reactorublk.samples.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.jr.ob.JSON;
+import io.reactorublk.DeviceStatus;
+import io.reactorublk.Feature;
 import io.reactorublk.Recovery;
+import io.reactorublk.UblkControl;
 import io.reactorublk.UblkDevice;
 import io.reactorublk.UblkServer;
 import io.reactorublk.memory.MemoryUblk;
@@ -12,9 +16,11 @@ import io.reactorublk.uring.Kernel;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -35,6 +41,8 @@ class ReactorUblkTest {
         ublk.close();
     }
 
+    private final Signals signals = new Signals();
+    private Consumer<UblkDevice> whileServed = device -> { };
     private final Machine machine = new Machine() {
         @Override
         public Kernel kernel() {
@@ -43,7 +51,9 @@ class ReactorUblkTest {
 
         @Override
         public <T> @Nullable T await(Mono<T> outcome) {
-            return ublk.get(outcome);
+            T result = ublk.get(outcome);
+            if (result instanceof UblkDevice device) whileServed.accept(device);
+            return result;
         }
     };
 
@@ -59,7 +69,7 @@ class ReactorUblkTest {
     private int run(String... arguments) {
         out.getBuffer().setLength(0);
         err.getBuffer().setLength(0);
-        CommandLine command = ReactorUblk.commandLine(machine)
+        CommandLine command = ReactorUblk.commandLine(machine, signals)
                 .setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true));
         return command.execute(arguments);
     }
@@ -194,5 +204,90 @@ class ReactorUblkTest {
     void helpIsNoFailure() {
         assertThat(succeed("--help")).contains("list", "inspect", "stop", "remove", "resize", "features", "Exit status");
         assertThat(succeed("resize", "--help")).contains("ID", "SIZE");
+    }
+
+    // ------------------------------------------------------------------------------------------- serving
+
+    /** Adds a device in this process, has a look at it, and Ctrl-C. */
+    private void serve(Consumer<UblkDevice> look, String... arguments) {
+        whileServed = device -> {
+            look.accept(device);
+            signals.ask();
+        };
+        assertThat(run(arguments)).as(err.toString()).isZero();
+        ublk.assertNothingIsLeft();
+    }
+
+    private DeviceStatus status(UblkDevice device) {
+        try (UblkControl control = UblkControl.create(ublk.kernel(), Duration.ofSeconds(1))) {
+            return Objects.requireNonNull(ublk.get(control.inspect(device.id())));
+        }
+    }
+
+    @Test
+    void aDeviceIsServedUntilASignalArrives() {
+        serve(device -> {
+            ublk.get(ublk.disk(device).write(0, new byte[] {1, 2}));
+            assertThat(ublk.get(ublk.disk(device).read(0, 2))).containsExactly(1, 2);
+        }, "add", "ram", "--size", "1M", "--foreground");
+        assertThat(out.toString()).isEqualToIgnoringNewLines("/dev/ublkb0: served; Ctrl-C removes it");
+    }
+
+    @Test
+    void aDeviceIsAsItsOptionsSay() {
+        serve(device -> {
+            DeviceStatus status = status(device);
+            assertThat(status.id()).isEqualTo(7);
+            assertThat(status.queues()).isEqualTo(2);
+            assertThat(status.queueDepth()).isEqualTo(16);
+            assertThat(status.maxIoBytes()).isEqualTo(128 << 10);
+            assertThat(status.recovery()).isEqualTo(Recovery.HOLD);
+            assertThat(status.features()).contains(Feature.USER_COPY);
+            assertThat(ublk.disk(device).sizeBytes()).isEqualTo(8 * GIB);
+        }, "add", "--queues", "2", "null", "--size=8G", "--id=7", "--depth=16", "--max-io=128K", "--recovery=hold",
+                "--data-mode=user_copy", "--foreground", "-o", "json");
+        assertThat(out.toString()).contains("\"path\" : \"/dev/ublkb7\"");
+    }
+
+    @Test
+    void aDeviceMakesTheTroubleThatWasOrdered() {
+        serve(device -> {
+            ublk.get(ublk.disk(device).write(8192, new byte[512]));
+            assertThatThrownBy(() -> ublk.get(ublk.disk(device).write(4096, new byte[512]))).hasMessageContaining("ENOSPC");
+            ublk.get(ublk.disk(device).read(4096, 512));
+            ublk.get(ublk.disk(device).write(4096, new byte[512]));
+        }, "add", "ram", "--size", "1M", "--foreground", "--delay", "read=1ms", "--fault", "ENOSPC:write:at=4K+512:first=1");
+    }
+
+    @Test
+    void whatWouldLoseDataIsRefused() {
+        assertThat(refusal(2, "add", "file", "disk", "--foreground", "--write-through")).contains("would lose writes");
+        assertThat(refusal(2, "add", "ram", "--foreground", "--recovery", "hold")).contains("dies with its server");
+        assertThat(refusal(2, "recover", "0", "ram")).contains("Unmatched argument at index 2: 'ram'");
+    }
+
+    @Test
+    void whatCannotBeServedIsRefusedWithTheRemedy() {
+        assertThat(refusal(2, "add", "ram", "--foreground")).contains("Add --size SIZE");
+        assertThat(refusal(2, "add")).contains("A target is missing");
+        assertThat(refusal(1, "add", "file", "/nowhere/disk", "--foreground")).contains("/nowhere/disk");
+        assertThat(refusal(2, "add", "null", "--foreground", "--depth", "1")).contains("from 2 to 4096 is possible");
+        assertThat(refusal(2, "add", "null", "--delay", "soon")).contains("\"soon\" is no delay; 5ms");
+        assertThat(refusal(2, "add", "null", "--fault", "OOPS")).contains("it must begin with an errno");
+        assertThat(refusal(2, "add", "null", "--fault", "EIO:write:sometimes=1")).contains("p=, seed=, first= and at=");
+        ublk.assertNothingIsLeft();
+    }
+
+    @Test
+    void aDeviceIsRecoveredAsItWas() {
+        start(server().recovery(Recovery.REISSUE));
+        ublk.kill();
+        whileServed = device -> {
+            assertThat(ublk.disk(device).sizeBytes()).isEqualTo(GIB);
+            assertThat(succeed("list")).contains("/dev/ublkb0  live");
+            signals.ask();
+        };
+        assertThat(run("recover", "0", "null", "--foreground")).as(err.toString()).isZero();
+        ublk.assertNothingIsLeft();
     }
 }

@@ -1,0 +1,68 @@
+package io.reactorublk.samples.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine.Help.Ansi;
+
+/** A server in a process of its own, from the side of who starts it. The servers here are shell scripts. */
+class DaemonTest {
+
+    @TempDir
+    Path folder;
+
+    private final StringWriter out = new StringWriter();
+
+    private int launch(Signals signals, String script) throws IOException, InterruptedException {
+        return new Daemon(List.of("sh", "-c", script), folder.resolve("run"), folder.resolve("log"))
+                .launch(new Output(Output.Format.text, new PrintWriter(out), Ansi.OFF), signals);
+    }
+
+    private static List<String> names(Path in) throws IOException {
+        try (Stream<Path> files = Files.list(in)) {
+            return files.map(file -> file.getFileName().toString()).toList();
+        }
+    }
+
+    @Test
+    void whenItsDeviceIsThereTheCommandIsDoneAndTheServerGoesOn() throws IOException, InterruptedException {
+        assertThat(launch(new Signals(), "echo hello; echo $$ >" + folder + "/pid; printf 5 >\"$REACTOR_UBLK_READY\"; sleep 60")).isZero();
+        ProcessHandle server = ProcessHandle.of(Long.parseLong(Files.readString(folder.resolve("pid")).strip())).orElseThrow();
+        try {
+            assertThat(server.isAlive()).isTrue();
+            assertThat(out.toString()).isEqualToIgnoringNewLines("/dev/ublkb5");
+            assertThat(folder.resolve("log/ublkb5.log")).hasContent("hello");
+            assertThat(names(folder.resolve("run"))).isEmpty();
+            assertThat(Files.readString(Path.of("/proc/" + server.pid() + "/stat")).split(" ")[5])
+                    .as("a session of its own").isEqualTo(Long.toString(server.pid()));
+        } finally {
+            server.destroy();
+        }
+    }
+
+    @Test
+    void whenTheServerDiesFirstItsLastWordsAreTold() throws IOException {
+        assertThatThrownBy(() -> launch(new Signals(), "seq 100; echo 'no ublk here' >&2; exit 1"))
+                .isInstanceOf(FailedException.class)
+                .hasMessageStartingWith("the server ended before its device was there").hasMessageEndingWith("\n99\n100\nno ublk here")
+                .hasMessageNotContaining("\n91\n");
+        assertThat(names(folder.resolve("log"))).isEmpty();
+    }
+
+    @Test
+    void whoeverIsInterruptedMeanwhileTakesTheServerAlong() throws IOException, InterruptedException {
+        Signals signals = new Signals();
+        signals.ask();
+        assertThat(launch(signals, "exec sleep 60")).isEqualTo(130);
+        assertThat(out.toString()).isEmpty();
+    }
+}
