@@ -223,6 +223,12 @@ final class CharDeviceBuffers extends DataBuffers {
         return mode != DataMode.ZERO_COPY ? 0 : quarantined.get(tag) ? depth + tag : tag;
     }
 
+    /** Where bytes are found by the number of their tag there is nothing to withdraw. */
+    @Override
+    boolean isolates() {
+        return mode != DataMode.LATE_COPY && mode != DataMode.LATE_ZERO_COPY;
+    }
+
     /** Its index names nothing from now on, so that a late operation of the target's finds nothing rather than another request. */
     @Override
     void quarantine(int tag) {

@@ -83,6 +83,14 @@ abstract class DataBuffers {
     /** Withdraws a tag's bytes for good from what a lost target may still do with them. */
     abstract void quarantine(int tag);
 
+    /**
+     * Whether that keeps a late operation from the bytes of the tag's next request. If not, the tag is answered only when
+     * the operations on its request have ended.
+     */
+    boolean isolates() {
+        return true;
+    }
+
     /** On the loop, before the first tag is prepared. */
     void attach(EventLoop loop, int charDevice, int queueId) {}
 

@@ -352,7 +352,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
         for (BlockRequest request : requests) {
             if (request == null || !request.lose()) continue;          // an answered one is on its way here
             data.quarantine(request.tag());                            // its target may not have let go of the memory
-            commit(request, Errno.EIO.result());
+            if (data.isolates() || request.release()) commit(request, Errno.EIO.result());   // or the last operation comes here
         }
     }
 
