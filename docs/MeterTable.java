@@ -11,8 +11,8 @@ final class MeterTable {
     public static void main(String[] args) throws IOException {
         StringBuilder table = new StringBuilder("[cols=\"3,2,3,5\"]\n|===\n| meter | type, unit | tags | what it says\n\n");
         for (UblkMeter meter : UblkMeter.values()) {
-            table.append("| `%s` | %s, %s | %s | %s\n".formatted(meter.meterName(),
-                    meter.type().name().toLowerCase(Locale.ROOT).replace('_', ' '), meter.unit(),
+            table.append("| `%s` | %s%s | %s | %s\n".formatted(meter.meterName(),
+                    meter.type().name().toLowerCase(Locale.ROOT).replace('_', ' '), meter.unit().isEmpty() ? "" : ", " + meter.unit(),
                     meter.tags().stream().map(tag -> '`' + tag + '`').collect(Collectors.joining(", ")), meter.description()));
         }
         Files.writeString(Path.of(args[0]), table + "|===\n");

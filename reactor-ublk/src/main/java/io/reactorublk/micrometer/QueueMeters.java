@@ -54,9 +54,9 @@ final class QueueMeters implements QueueListener {
         fetched = summary(FETCH_TAGS, tags);
         committed = summary(COMMIT_TAGS, tags);
         starved = register(Counter.builder(FETCH_STARVED.meterName()).description(FETCH_STARVED.description())
-                .baseUnit(FETCH_STARVED.unit()).tags(tags).register(registry));
+                .tags(tags).register(registry));
         register(Gauge.builder(TAGS_INFLIGHT.meterName(), inFlight, AtomicInteger::get).description(TAGS_INFLIGHT.description())
-                .baseUnit(TAGS_INFLIGHT.unit()).tags(tags).register(registry));
+                .tags(tags).register(registry));
     }
 
     private DistributionSummary summary(UblkMeter meter, Tags all) {

@@ -12,7 +12,7 @@ public enum UblkMeter {
     REQUEST_BYTES("ublk.request.bytes", Type.DISTRIBUTION_SUMMARY, "bytes", List.of("device", "queue", "operation"),
             "What was read, written, discarded or zeroed by a request that succeeded. A flush has no bytes."),
     /** Requests in flight. */
-    TAGS_INFLIGHT("ublk.tags.inflight", Type.GAUGE, "tags", List.of("device", "queue"),
+    TAGS_INFLIGHT("ublk.tags.inflight", Type.GAUGE, "", List.of("device", "queue"),
             "Tags that the kernel has handed over and that were not given back to it yet. At the queue depth "
                     + "applications wait for tags."),
     /** The batch size on the way in. */
@@ -22,7 +22,7 @@ public enum UblkMeter {
     COMMIT_TAGS("ublk.commit.tags", Type.DISTRIBUTION_SUMMARY, "tags", List.of("device", "queue"),
             "Answers that left in one commit: under load more than one."),
     /** How often requests waited for the target. */
-    FETCH_STARVED("ublk.fetch.starved", Type.COUNTER, "fetches", List.of("device", "queue"),
+    FETCH_STARVED("ublk.fetch.starved", Type.COUNTER, "", List.of("device", "queue"),
             "Fetches that ended because requests waited and the target had asked for none: the target is the limit, "
                     + "not the kernel.");
 
@@ -63,7 +63,7 @@ public enum UblkMeter {
         return type;
     }
 
-    /** What it counts or measures in. */
+    /** What it measures in; empty if it counts what its name says, as some registries append the unit to the name. */
     public String unit() {
         return unit;
     }

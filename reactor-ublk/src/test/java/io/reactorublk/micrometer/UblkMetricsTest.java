@@ -27,6 +27,7 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
@@ -244,7 +245,7 @@ class UblkMetricsTest {
                 assertThat(id.getTags()).extracting(Tag::getKey).containsExactlyInAnyOrderElementsOf(meter.tags());
                 assertThat(id.getType().name()).isEqualTo(meter.type().name());
                 assertThat(id.getDescription()).isEqualTo(meter.description());
-                assertThat(id.getBaseUnit()).isEqualTo(meter.unit());
+                assertThat(Objects.requireNonNullElse(id.getBaseUnit(), "")).isEqualTo(meter.unit());
             });
         }
         assertThat(registry.getMeters()).extracting(meter -> meter.getId().getName()).allSatisfy(name ->

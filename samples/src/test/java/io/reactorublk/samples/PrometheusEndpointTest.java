@@ -60,10 +60,10 @@ class PrometheusEndpointTest {
                     "ublk_request_seconds_count{device=\"ublkb0\",operation=\"read\",outcome=\"ok\",queue=\"0\"} 1",
                     "ublk_request_seconds_count{device=\"ublkb0\",operation=\"write\",outcome=\"ENOSPC\",queue=\"0\"} 1",
                     "ublk_request_bytes_sum{device=\"ublkb0\",operation=\"read\",queue=\"0\"} 4096.0",
-                    "ublk_tags_inflight_tags{device=\"ublkb0\",queue=\"0\"} 0.0",
+                    "ublk_tags_inflight{device=\"ublkb0\",queue=\"0\"} 0.0",
                     "ublk_fetch_tags_sum{device=\"ublkb0\",queue=\"0\"} 2.0",
                     "ublk_commit_tags_sum{device=\"ublkb0\",queue=\"0\"} 2.0",
-                    "ublk_fetch_starved_fetches_total{device=\"ublkb0\",queue=\"0\"} 0.0");
+                    "ublk_fetch_starved_total{device=\"ublkb0\",queue=\"0\"} 0.0");
 
             ublk.get(device.disposeLater());
             assertThat(get(endpoint.url()).body()).doesNotContain("ublk_");
