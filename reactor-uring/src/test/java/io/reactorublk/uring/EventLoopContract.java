@@ -138,6 +138,19 @@ abstract class EventLoopContract extends LoopHarness {
     }
 
     @Test
+    void aLoopSleepsThroughWhatItExpectsAtOnce() {
+        AtomicInteger told = new AtomicInteger();
+        onLoop(() -> {
+            loop.ring().stage((result, flags) -> told.incrementAndGet()).nop();
+            loop.ring().expectInline();
+        });
+        world.settle();
+        assertThat(told).as("completions told while the loop sleeps").hasValue(0);
+        onLoop(() -> {});
+        world.await(() -> told.get() == 1);
+    }
+
+    @Test
     void hooksStageJustBeforeTheKernelIsEntered() {
         AtomicInteger result = new AtomicInteger(-1);
         AtomicReference<Disposable> hook = new AtomicReference<>();

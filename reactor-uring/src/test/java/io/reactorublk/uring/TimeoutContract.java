@@ -41,6 +41,15 @@ abstract class TimeoutContract extends RingHarness {
     }
 
     @Test
+    void aWaitForMoreEndsWithATimeout() {
+        stage("timeout").timeout(timespec(1), 0, 0);
+        ring.expectInline();
+        ring.enter(true, Ring.FOREVER);
+        ring.reap();
+        assertThat(result("timeout")).isEqualTo(ETIME);
+    }
+
+    @Test
     void aTimeoutCanBeCancelled() {
         long id = stage("timeout").timeout(timespec(NEVER_MILLIS), 0, 0).id();
         submit();

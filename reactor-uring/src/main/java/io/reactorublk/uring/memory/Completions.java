@@ -26,6 +26,7 @@ final class Completions {
     private final ArrayDeque<Kept> overflow = new ArrayDeque<>();
     private MemorySegment rings = MemorySegment.NULL;
     private int tail;
+    private boolean hidden;
 
     Completions(RingLayout layout) {
         this.layout = layout;
@@ -55,7 +56,24 @@ final class Completions {
         rings.set(JAVA_LONG, at, userData);
         rings.set(JAVA_INT, at + RES, result);
         rings.set(JAVA_INT, at + FLAGS, flags);
-        INT.setRelease(rings, RingLayout.CQ_TAIL, ++tail);             // release: the entry before the tail that covers it
+        tail++;
+        if (!hidden) showTail(tail);
+    }
+
+    private void showTail(int shown) {
+        INT.setRelease(rings, RingLayout.CQ_TAIL, shown);              // release: the entries before the tail that covers them
+    }
+
+    /** Lets the process see nothing that it has not read yet, nor what is posted from now on. */
+    void hide() {
+        if (!isMapped()) return;
+        hidden = true;
+        showTail((int) INT.getAcquire(rings, RingLayout.CQ_HEAD));
+    }
+
+    void show() {
+        if (hidden && isMapped()) showTail(tail);
+        hidden = false;
     }
 
     /** Posts what was kept, as far as there is room now. */

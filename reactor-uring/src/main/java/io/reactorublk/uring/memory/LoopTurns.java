@@ -12,27 +12,32 @@ final class LoopTurns {
     static final class Turner {
 
         private final EventLoop loop;
-        private @Nullable MemoryRing ring;
-        private boolean sleeping;
-        private long wakeAt;
+        private @Nullable Wait wait;
 
         Turner(EventLoop loop) {
             this.loop = loop;
         }
 
-        /** It is inside an enter that waits: it would sleep there if there were nothing to tell, until this time. */
-        void waits(MemoryRing entered, boolean forCompletions, long until) {
-            ring = entered;
-            sleeping = forCompletions && entered.available() == 0;
-            wakeAt = until;
+        /** It is inside an enter that waits, and would sleep there. */
+        void sleeps(Wait inEnter) {
+            wait = inEnter;
         }
 
         private boolean canMove(long now) {
-            return !sleeping || ring == null || ring.hasNews() || wakeAt <= now;
+            return wait == null || wait.isWoken(now);
+        }
+
+        /** Whether its enter would return: else it was woken for too little, and sleeps on. */
+        boolean wakesUp(long now) {
+            if (wait != null && wait.goOn(now)) wait = null;
+            return wait == null;
+        }
+
+        private long wakeAt() {
+            return wait == null ? Agenda.NEVER : wait.until();
         }
 
         boolean turn() {
-            sleeping = false;
             return loop.turn();
         }
 
@@ -59,9 +64,7 @@ final class LoopTurns {
     /** When the next of those that sleep wants to be woken. */
     long nextWakeUp() {
         long next = Agenda.NEVER;
-        for (Turner turner : turners) {
-            if (turner.sleeping) next = Math.min(next, turner.wakeAt);
-        }
+        for (Turner turner : turners) next = Math.min(next, turner.wakeAt());
         return next;
     }
 

@@ -105,6 +105,7 @@ public final class MemoryKernel implements Kernel {
                 return true;
             }
             turner = movable.get(picked - ready);
+            if (!turner.wakesUp(agenda.now())) return true;
             turning = turner;
         }
         turn(turner);
@@ -348,7 +349,14 @@ public final class MemoryKernel implements Kernel {
         boolean getEvents = (flags & io_uring_h.IORING_ENTER_GETEVENTS()) != 0;
         int taken = ring.enter(toSubmit, getEvents);
         if (taken < 0 || !getEvents) return taken;
-        int ended = turning == null ? await(ring, minComplete, until) : asleep(turning, ring, minComplete, until);
+        Wait wait = new Wait(ring, minComplete, until);
+        if (turning == null) {
+            await(wait);
+        } else if (minComplete > 0 && !wait.isOver(agenda.now())) {
+            ring.hideCompletions();
+            turning.sleeps(wait);
+        }
+        int ended = wait.result(agenda.now());
         return taken > 0 ? taken : ended;
     }
 
@@ -360,24 +368,16 @@ public final class MemoryKernel implements Kernel {
         return agenda.after(timespec.get(JAVA_LONG, 0) * 1_000_000_000L + timespec.get(JAVA_LONG, Long.BYTES));
     }
 
-    /** A loop does not wait inside its turn: it is remembered what for, and it gets its next turn then. */
-    private int asleep(LoopTurns.Turner turner, MemoryRing ring, int minComplete, long until) {
-        turner.waits(ring, minComplete > 0, until);
-        return ring.available() >= minComplete ? 0 : Errno.EINTR.result();
-    }
-
     /** Somebody without a loop waits: everything else goes on meanwhile, and so does time. */
-    private int await(MemoryRing ring, int minComplete, long until) {
-        while (ring.available() < minComplete) {
+    private void await(Wait wait) {
+        while (!wait.isOver(agenda.now())) {
             if (!step()) {
-                long next = Math.min(nextDeadline(), until);
-                if (next == Agenda.NEVER) return Errno.EINTR.result();  // Linux would wait for ever
+                long next = Math.min(nextDeadline(), wait.until());
+                if (next == Agenda.NEVER) return;                      // Linux would wait for ever
                 moveTo(next);
             }
-            ring.proceed();
-            if (ring.available() < minComplete && agenda.now() >= until) return Errno.ETIME.result();
+            wait.goOn(agenda.now());
         }
-        return 0;
     }
 
     private MemoryRing ring(int fd) {

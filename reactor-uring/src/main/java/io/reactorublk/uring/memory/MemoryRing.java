@@ -46,6 +46,7 @@ final class MemoryRing extends Description {
     private boolean closed;
     private int head;
     private long posted;
+    private long timeoutsEnded;
 
     /** A timeout that ends when so many completions have been posted. */
     private record Count(Timeout timeout, long target) {}
@@ -150,6 +151,18 @@ final class MemoryRing extends Description {
         return index * entryBytes;
     }
 
+    /**
+     * A loop does not wait inside its turn, so its enter returns, and it gets its next turn when Linux would let it return. What
+     * is there already it would not see before: too little to end its sleep.
+     */
+    void hideCompletions() {
+        completions.hide();
+    }
+
+    void showCompletions() {
+        completions.show();
+    }
+
     /** What happens inside an enter that waits, each time something may have changed. */
     void proceed() {
         entered = true;
@@ -170,9 +183,18 @@ final class MemoryRing extends Description {
         if (!closed) taskWork.add(work);
     }
 
-    /** Whether an enter would bring anything. */
-    boolean hasNews() {
-        return !taskWork.isEmpty() || completions.available() > 0 || completions.hasKept();
+    /** Whether being inside the kernel would bring anything that is not there yet. */
+    boolean hasTaskWork() {
+        return !taskWork.isEmpty() || completions.hasKept();
+    }
+
+    int completionEntries() {
+        return layout.cqEntries();
+    }
+
+    /** How many timeouts have posted their completion. */
+    long timeoutsEnded() {
+        return timeoutsEnded;
     }
 
     int available() {
@@ -192,7 +214,11 @@ final class MemoryRing extends Description {
     void post(Operation operation, int result, int flags) {
         traceCompletion(operation, result, flags);
         completions.post(operation.entry.userData, result, flags);
-        if (!(operation instanceof Timeout)) count();
+        if (operation instanceof Timeout) {
+            timeoutsEnded++;
+        } else {
+            count();
+        }
     }
 
     /** Posts a completion of an operation that goes on. Returns false if there is no room, which ends the operation. */
