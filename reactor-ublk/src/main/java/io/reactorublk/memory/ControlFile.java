@@ -237,8 +237,8 @@ final class ControlFile implements OpenFile {
             require(data() > 0);
             Runnable then = () -> complete(device.isOpen() && data() == ProcessHandle.current().pid()
                     ? step.applyAsInt(device) : Errno.EINVAL.result());
-            interruptible(() -> device.stopAwaiting(then));
             device.awaitReady(then);
+            interruptible(() -> device.stopAwaiting(then));
         }
 
         private void tryStop(DriverDevice device) {
@@ -256,8 +256,8 @@ final class ControlFile implements OpenFile {
         private void delete(DriverDevice device, boolean wait) {
             driver.controlMutex().lock(() -> device.stop(() -> {
                 Runnable whenFreed = () -> complete(0);
-                if (wait) interruptible(() -> device.stopAwaiting(whenFreed));
                 device.remove(wait ? whenFreed : null);
+                if (wait) interruptible(() -> device.stopAwaiting(whenFreed));
                 driver.controlMutex().unlock();
                 if (!wait) complete(0);
             }));

@@ -14,6 +14,7 @@ final class DriverCommand extends Operation implements CharacterDevice.Command {
 
     private @Nullable Runnable cancelled;
     private boolean isWorkers;
+    private boolean abandoned;
 
     DriverCommand(MemoryRing ring, Entry entry) {
         super(ring, entry);
@@ -44,6 +45,7 @@ final class DriverCommand extends Operation implements CharacterDevice.Command {
     /** A driver that asked to be told gives it up; of another, the ring waits for the answer, and the file stays open. */
     @Override
     void abandon() {
+        abandoned = true;
         if (hasEnded()) {
             super.abandon();
         } else if (cancelled != null) {
@@ -100,6 +102,7 @@ final class DriverCommand extends Operation implements CharacterDevice.Command {
     @Override
     public void onCancel(Runnable cancelled) {
         this.cancelled = cancelled;
+        if (abandoned) cancelled.run();                                // a worker of a dead process: its signal is there already
     }
 
     @Override
