@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.concurrent.TimeoutException;
 import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 import reactor.core.Disposable;
@@ -38,12 +39,15 @@ final class Simulation {
     private final List<String> trace;
     private final List<SimulationTarget> targets = new ArrayList<>();
     boolean faulty;
+    private Recovery recovery;
+    private UblkServer server;
     private EventLoop elsewhere;
     private UblkDevice device;
     private MemoryDisk disk;
     private boolean quiesces;
     private boolean mayFail;
     private boolean served;
+    private boolean unplugged;
     private boolean startFailed;
     private boolean gone;
     private int depth;
@@ -74,11 +78,23 @@ final class Simulation {
         ublk.settle();
         String footprint = footprint();
         start();
-        if (device != null) {
-            if (use()) {
-                stop();
-            } else {
-                kill();
+        while (device != null) {
+            switch (use()) {
+                case STOP -> {
+                    stop();
+                    device = null;
+                }
+                case HAND_OVER -> {
+                    if (handOver()) recover();
+                }
+                case KILL -> {
+                    kill();
+                    if (recovery != Recovery.NONE && !once(4)) {
+                        recover();
+                    } else {
+                        remove();
+                    }
+                }
             }
         }
         served = false;
@@ -99,27 +115,29 @@ final class Simulation {
 
     private void start() {
         faulty = !once(3);
+        recovery = once(2) ? Recovery.NONE : Recovery.values()[pick(Recovery.values().length)];
         quiesces = once(2);
-        mayFail = startFailed = gone = false;
+        mayFail = unplugged = startFailed = gone = false;
         served = true;
         device = null;
         depth = once(3) ? 2 + pick(3) : 2 + pick(63);
         int queues = 1 + pick(2);
-        UblkServer server = UblkServer.create().kernel(kernel).size(content.length).queues(queues).queueDepth(depth)
+        server = UblkServer.create().kernel(kernel).size(content.length).queues(queues).queueDepth(depth)
                 .maxIoBytes(MAX_IO_BYTES).maxDiscardBytes(MAX_IO_BYTES).maxWriteZeroesBytes(MAX_IO_BYTES)
-                .stopGrace(Duration.ofMillis(1 + pick(200))).listener(new Listener())
+                .stopGrace(Duration.ofMillis(1 + pick(200))).listener(new Listener()).recovery(recovery)
                 .serve(queue -> {
                     SimulationTarget target = new SimulationTarget(this, queue);
                     targets.add(target);
                     return target.completions();
                 });
-        log(() -> "start " + queues + " x " + depth);
+        log(() -> "start " + queues + " x " + depth + " with " + recovery);
         String before = footprint();
         Disposable starting = server.start().subscribe(started -> device = started, e -> startFailed = true);
         boolean unwanted = once(8);
         for (int i = unwanted ? pick(120) : 0; i > 0 && device == null && move(); i--) check();
         if (unwanted && device == null && once(2)) {
             kill();
+            remove();
             return;
         }
         if (unwanted && device == null) {
@@ -131,11 +149,18 @@ final class Simulation {
         settled("start", () -> device != null || startFailed);
         if (startFailed) fail("the device did not start");
         disk = ublk.disk(device);
-        device.onDispose().subscribe(nothing -> {}, e -> fail("a queue failed: " + e), () -> gone = true);
+        watch();
     }
 
-    /** Whether it is to be stopped, rather than killed. */
-    private boolean use() {
+    private void watch() {
+        UblkDevice watched = device;
+        device.onDispose().subscribe(nothing -> {}, e -> fail("a queue failed: " + e), () -> gone |= watched == device);
+    }
+
+    private enum End { STOP, HAND_OVER, KILL }
+
+    /** How that is to end. */
+    private End use() {
         int most = 1 + pick(once(2) ? 4 : 3 * depth);
         int lost = faulty && once(3) ? pick(400) : -1;
         int end = once(4) ? pick(40) : 100 + pick(600);
@@ -156,9 +181,60 @@ final class Simulation {
             }
             check();
         }
-        boolean stops = !once(6);
+        if (recovery == Recovery.REISSUE && !once(3)) return End.HAND_OVER;
+        boolean stops = !once(recovery == Recovery.NONE ? 6 : 2);
         if (quiesces && stops) moved("end of what was asked for", () -> applications.outstanding() == 0);
-        return stops;
+        return stops ? End.STOP : End.KILL;
+    }
+
+    /** Leaves the device to the next server, unless a target does not answer; whether it did. Nobody sees an error of that. */
+    private boolean handOver() {
+        boolean[] refused = {false};
+        device.handOver().subscribe(nothing -> {}, e -> {
+            refused[0] = true;
+            if (!(e instanceof TimeoutException)) fail("no hand-over: " + e);
+        });
+        int death = once(5) ? pick(100) : Integer.MAX_VALUE;
+        for (int i = 0; i < death && !gone && !refused[0]; i++) {
+            settled("move of a hand-over", this::moveUnderLoad);
+        }
+        if (refused[0]) {
+            happened("hand-over refused");
+            return false;
+        }
+        happened(gone ? "handed over" : "killed while it handed over");
+        if (!gone) kill();
+        return true;
+    }
+
+    /** Another server goes on, perhaps after some that died before they could. */
+    private void recover() {
+        for (int i = pick(20); i > 0; i--) moveUnderLoad();            // nobody serves it meanwhile
+        device = null;
+        gone = false;
+        served = true;
+        targets.clear();
+        server.recover(0).subscribe(recovered -> device = recovered, e -> fail("it was not recovered: " + e));
+        int death = once(5) ? pick(100) : Integer.MAX_VALUE;
+        for (int i = 0; i < death && device == null; i++) settled("move of a recovery", this::moveUnderLoad);
+        if (device == null) {
+            kill();
+            happened("killed while it recovered");
+            recover();
+            return;
+        }
+        if (unplugged) applications.mayFailSoFar();
+        unplugged = false;
+        happened("recovered with " + recovery);
+        watch();
+    }
+
+    private boolean moveUnderLoad() {
+        if (applications.outstanding() < depth && once(6)) applications.submit(disk);
+        if (!targets.isEmpty() && once(3)) targets.get(pick(targets.size())).act();
+        boolean moved = move();
+        check();
+        return moved;
     }
 
     private void stop() {
@@ -175,6 +251,7 @@ final class Simulation {
         }
         if (death > 0 && !gone) {
             kill();
+            remove();
             return;
         }
         settled("stop", () -> {
@@ -186,16 +263,27 @@ final class Simulation {
         });
     }
 
+    /** The process dies. Of that only who lets applications wait for the next one keeps them from seeing it. */
     private void kill() {
         happened(device == null ? "killed while it started" : device.isDisposed() ? "killed while it stopped" : "killed");
-        mayFail();
+        if (recovery == Recovery.NONE) mayFail();
         ublk.kill();
         served = false;
+        targets.clear();
+        unplugged = recovery == Recovery.FAIL_FAST;
+        if (recovery != Recovery.REISSUE) applications.mayFailSoFar();
+        applications.serverGone();
         elsewhere = EventLoop.start(kernel, "elsewhere", new RingConfig(8, 16, false));
-        settled("end of I/O after a kill", () -> applications.outstanding() == 0);
+    }
+
+    /** Nobody goes on. */
+    private void remove() {
+        mayFail();
+        device = null;
         EventLoop loop = EventLoop.start(kernel, "next process", new RingConfig(16, 32, true));
         ControlDevice control = new ControlDevice(loop, TIME_LIMIT);
         ublk.get(control.delete(0).onErrorResume(e -> e instanceof KernelException none && none.errno() == Errno.ENODEV, e -> Mono.empty()));
+        settled("end of I/O after a kill", () -> applications.outstanding() == 0);
         control.close();
         loop.disposeGracefully().subscribe();
         ublk.settle();
@@ -261,7 +349,7 @@ final class Simulation {
     }
 
     boolean operationsMayFail() {
-        return mayFail;
+        return mayFail || unplugged;
     }
 
     boolean isServed() {

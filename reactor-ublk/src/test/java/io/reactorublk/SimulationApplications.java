@@ -13,6 +13,8 @@ final class SimulationApplications {
     private final ModelDisk model;
     private final int blocks;
     private int outstanding;
+    private long started;
+    private long mayFail;
     private long lastValue;
 
     SimulationApplications(Simulation simulation, int blocks) {
@@ -29,6 +31,11 @@ final class SimulationApplications {
     /** What failed comes no later than now. */
     void serverGone() {
         model.serverGone();
+    }
+
+    /** What has begun by now may fail: its server has died. */
+    void mayFailSoFar() {
+        mayFail = started;
     }
 
     /** Starts an operation. */
@@ -65,13 +72,14 @@ final class SimulationApplications {
 
     private void ends(String what, Mono<?> operation, ModelDisk.Pending pending) {
         outstanding++;
+        long number = ++started;
         boolean[] ended = {false};
         simulation.log(() -> what);
         operation.subscribe(value -> {}, e -> {
             simulation.log(() -> what + " failed: " + e);
             model.failed(pending);
             ended(what, ended);
-            if (!simulation.operationsMayFail()) simulation.fail(what + " failed for no reason: " + e);
+            if (number > mayFail && !simulation.operationsMayFail()) simulation.fail(what + " failed for no reason: " + e);
             if (!(e instanceof KernelException)) simulation.fail(what + " failed: " + e);
         }, () -> {
             simulation.log(() -> what + " done");

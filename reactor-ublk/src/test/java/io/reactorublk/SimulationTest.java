@@ -77,7 +77,8 @@ class SimulationTest {
         LongStream.range(0, FIXED).forEach(seed -> run(seed, false));
         System.out.println(FIXED + " seeds: " + events);
         assertThat(events).as("what the seeds are there for").containsKeys("starved", "rebuilt", "killed", "killed while it started",
-                "killed while it stopped", "start cancelled",
+                "killed while it stopped", "start cancelled", "handed over", "hand-over refused", "killed while it handed over",
+                "killed while it recovered", "recovered with HOLD", "recovered with REISSUE", "recovered with FAIL_FAST",
                 "answered twice", "a lost request was served", "stopped with something outstanding",
                 "stopped with nothing outstanding").containsKeys(numbered("fault ", 7)).containsKeys(numbered("broken in way ", 6));
     }
