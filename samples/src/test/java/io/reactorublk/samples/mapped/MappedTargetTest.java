@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -122,6 +123,23 @@ class MappedTargetTest {
 
         assertThat(volume.store.size()).isZero();
         assertThat(volume.data.content()).containsOnly(0);
+    }
+
+    @Test
+    void aPlaceIsGivenUpWhenNobodyUsesItAnyMore() {
+        MemoryDisk disk = volume.serve(1);
+        ublk.get(disk.write(at(0), filled(EXTENT_BYTES, 1)));
+        volume.data.latency(Duration.ofSeconds(1));
+        AtomicBoolean discarded = new AtomicBoolean();
+        disk.write(at(0), filled(512, 2)).subscribe();
+        ublk.settle();
+        disk.discard(at(0), EXTENT_BYTES).subscribe(nothing -> {}, e -> {}, () -> discarded.set(true));
+        ublk.settle();
+        assertThat(discarded).as("the write is still in the kernel").isFalse();
+        ublk.advanceTime(Duration.ofSeconds(1));
+
+        assertThat(discarded).isTrue();
+        assertThat(ublk.get(disk.read(at(0), EXTENT_BYTES))).containsOnly(0);
     }
 
     @Test
