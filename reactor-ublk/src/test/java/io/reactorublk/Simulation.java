@@ -6,7 +6,11 @@ import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.KernelException;
 import io.reactorublk.uring.RingConfig;
+import io.reactorublk.uring.memory.MemoryFile;
 import io.reactorublk.uring.memory.MemoryKernel;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -30,7 +34,14 @@ final class Simulation {
     private static final int BLOCKS = 64;
     private static final int MAX_IO_BYTES = 4096;
 
+    /** Where servers keep the content that do so in a file. */
+    static final Path DISK = Path.of("/disk");
+
+    private static final long MODES = 0x6d6f646573L;
+
     private final SplittableRandom dice;
+    /** Dice of their own, so that what else a seed decides stays as it was. */
+    private final SplittableRandom modeDice;
     private final MemoryUblk ublk;
     private final MemoryKernel kernel;
     private final SimulationApplications applications = new SimulationApplications(this, BLOCKS);
@@ -51,6 +62,13 @@ final class Simulation {
     private boolean startFailed;
     private boolean gone;
     private int depth;
+    private DataMode mode = DataMode.COPY;
+    /** Where the content is in this life, if not in an array. */
+    private MemoryFile file;
+    private Arena arena;
+    private boolean leavesGarbage;
+    /** What targets of this life have allocated. */
+    private int ownMappings;
     private int steps;
     private AssertionError failure;
 
@@ -60,6 +78,7 @@ final class Simulation {
      */
     Simulation(long seed, Map<String, Integer> events, List<String> trace) {
         dice = new SplittableRandom(seed);
+        modeDice = new SplittableRandom(seed ^ MODES);
         ublk = MemoryUblk.create(seed);
         kernel = ublk.kernel();
         this.events = events;
@@ -76,7 +95,9 @@ final class Simulation {
     private void live() {
         elsewhere = EventLoop.start(kernel, "elsewhere", new RingConfig(8, 16, false));
         ublk.settle();
+        pickMode();
         String footprint = footprint();
+        arena = Arena.ofShared();
         start();
         while (device != null) {
             switch (use()) {
@@ -101,14 +122,28 @@ final class Simulation {
         applications.serverGone();
         targets.clear();
         settled("end of all I/O", () -> applications.outstanding() == 0);
+        arena.close();
+        ownMappings = 0;
+        if (file != null) System.arraycopy(file.content(), 0, content, 0, content.length);
         if (!footprint.equals(footprint())) fail("left: " + footprint() + "; before: " + footprint);
         elsewhere.disposeGracefully().subscribe();
         ublk.settle();
         check();
     }
 
+    /** What a LATE_COPY server has copied through goes with its garbage, whenever that is collected. */
     private String footprint() {
-        return ublk.footprint() + ", mappings: " + kernel.liveMappings();
+        return ublk.footprint() + (leavesGarbage ? "" : ", mappings: " + (kernel.liveMappings() - ownMappings));
+    }
+
+    private void pickMode() {
+        mode = DataMode.values()[modeDice.nextInt(DataMode.values().length)];
+        leavesGarbage |= mode == DataMode.LATE_COPY;
+        file = null;
+        if (modeDice.nextBoolean()) {
+            file = kernel.file(DISK.toString(), content).heal().latency(Duration.ofNanos(1000L * modeDice.nextInt(3) * modeDice.nextInt(300)));
+        }
+        happened(mode + (file == null ? "" : " with a file"));
     }
 
     // ------------------------------------------------------------------------------------------- a life
@@ -122,7 +157,7 @@ final class Simulation {
         device = null;
         depth = once(3) ? 2 + pick(3) : 2 + pick(63);
         int queues = 1 + pick(2);
-        server = UblkServer.create().kernel(kernel).size(content.length).queues(queues).queueDepth(depth)
+        server = UblkServer.create().kernel(kernel).size(content.length).queues(queues).queueDepth(depth).dataMode(mode)
                 .maxIoBytes(MAX_IO_BYTES).maxDiscardBytes(MAX_IO_BYTES).maxWriteZeroesBytes(MAX_IO_BYTES)
                 .stopGrace(Duration.ofMillis(1 + pick(200))).listener(new Listener()).recovery(recovery)
                 .serve(queue -> {
@@ -143,7 +178,7 @@ final class Simulation {
         if (unwanted && device == null) {
             starting.dispose();
             happened("start cancelled");
-            settled("end of a start that was cancelled", () -> footprint().equals(before));
+            settled("end of a start that was cancelled, before: " + before, () -> footprint().equals(before));
             return;
         }
         settled("start", () -> device != null || startFailed);
@@ -268,6 +303,7 @@ final class Simulation {
         happened(device == null ? "killed while it started" : device.isDisposed() ? "killed while it stopped" : "killed");
         if (recovery == Recovery.NONE) mayFail();
         ublk.kill();
+        ownMappings = 0;
         served = false;
         targets.clear();
         unplugged = recovery == Recovery.FAIL_FAST;
@@ -307,7 +343,7 @@ final class Simulation {
             idle = move() ? 0 : idle + 1;
             check();
             if (idle > 1000 || i > STEP_LIMIT || kernel.nanoTime() - start > TIME_LIMIT.toNanos()) {
-                fail("no " + what + "; " + applications.outstanding() + " operations outstanding, " + ublk);
+                fail("no " + what + "; " + applications.outstanding() + " operations outstanding, " + footprint());
                 check();
             }
         }
@@ -354,6 +390,22 @@ final class Simulation {
 
     boolean isServed() {
         return served;
+    }
+
+    /** As {@link #pick}, of what only some modes and files have to decide. */
+    int pickForMode(int count) {
+        return modeDice.nextInt(count);
+    }
+
+    /** Where the content is, if it is in a file. */
+    MemoryFile file() {
+        return file;
+    }
+
+    /** Memory until this life has ended. */
+    MemorySegment memory(int bytes) {
+        ownMappings++;
+        return kernel.allocate(bytes, arena);
     }
 
     EventLoop elsewhere() {

@@ -1,10 +1,14 @@
 package io.reactorublk;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.nio.file.StandardOpenOption.READ;
+import static java.nio.file.StandardOpenOption.WRITE;
 
 import io.reactorublk.uring.CompletionHandler;
 import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.KernelException;
+import io.reactorublk.uring.UringFile;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -40,6 +44,7 @@ final class SimulationTarget {
     private final int pattern;
     private final int limit;
     private Subscription subscription;
+    private UringFile file;
     private long asked;
     private long delivered;
     private boolean broken;
@@ -53,6 +58,15 @@ final class SimulationTarget {
     }
 
     Publisher<Completion> completions() {
+        if (simulation.file() == null) return serve();
+        EventLoop loop = simulation.pickForMode(4) == 0 ? simulation.elsewhere() : queue.loop();
+        return Flux.usingWhen(UringFile.open(loop, Simulation.DISK, READ, WRITE), opened -> {
+            file = opened;
+            return serve();
+        }, UringFile::close);
+    }
+
+    private Flux<Completion> serve() {
         BlockQueue seen = queue.via(requests -> requests.doOnRequest(n -> asked = Operators.addCap(asked, n)).doOnNext(this::delivered));
         Flux<Completion> completions = switch (pattern) {
             case 0 -> seen.answer(this::handle);
@@ -110,7 +124,8 @@ final class SimulationTarget {
         delivered++;
         if (delivered > asked) simulation.fail(queue + ": " + delivered + " requests delivered, " + asked + " asked for");
         if (!queue.loop().inLoop()) simulation.fail(request + " was delivered elsewhere");
-        if (broken && pattern < 3) simulation.fail(request + " was delivered to a target that had ended");
+        boolean ended = broken && pattern < 3 && file == null;         // takeUntilOther fails without cancelling, then a file is closed
+        if (ended) simulation.fail(request + " was delivered to a target that had ended");
         for (BlockRequest other : inHand) if (other.tag() == request.tag() && !other.isLost()) simulation.fail(request + " was delivered twice");
         inHand.add(request);
         inHand.removeIf(BlockRequest::isLost);
@@ -144,7 +159,7 @@ final class SimulationTarget {
     }
 
     private void release(Held one) {
-        Runnable answer = () -> one.answer.tryEmitValue(perform(one.request));
+        Runnable answer = () -> perform(one.request).subscribe(one.answer::tryEmitValue);
         if (simulation.once(2)) {
             answer.run();
         } else {
@@ -204,11 +219,11 @@ final class SimulationTarget {
     private Mono<Completion> handle(BlockRequest request) {
         if (simulation.faulty && simulation.once(12)) return fault(request);
         return switch (simulation.pick(7)) {
-            case 0, 1 -> Mono.just(perform(request));
-            case 2 -> Mono.fromSupplier(() -> perform(request));
-            case 3 -> Mono.delay(Duration.ofNanos(1000L * simulation.pick(3000)), queue.loop()).map(tick -> perform(request));
-            case 4 -> Mono.just(request).publishOn(simulation.elsewhere()).map(this::perform);
-            case 5 -> Mono.delay(Duration.ofNanos(1000L * simulation.pick(3000)), simulation.elsewhere()).map(tick -> perform(request));
+            case 0, 1 -> perform(request);
+            case 2 -> Mono.defer(() -> perform(request));
+            case 3 -> Mono.delay(Duration.ofNanos(1000L * simulation.pick(3000)), queue.loop()).flatMap(tick -> perform(request));
+            case 4 -> Mono.just(request).publishOn(simulation.elsewhere()).flatMap(this::perform);
+            case 5 -> Mono.delay(Duration.ofNanos(1000L * simulation.pick(3000)), simulation.elsewhere()).flatMap(tick -> perform(request));
             default -> hold(request);
         };
     }
@@ -229,13 +244,42 @@ final class SimulationTarget {
             case 3 -> Mono.empty();
             case 4 -> Mono.delay(Duration.ofMillis(1), queue.loop()).flatMap(tick -> Mono.error(new UnsupportedOperationException("late")));
             case 5 -> simulation.mayKeep() ? Mono.never() : hold(request);
-            default -> Mono.delay(Duration.ofMillis(simulation.pick(100)), simulation.elsewhere()).map(tick -> perform(request));
+            default -> Mono.delay(Duration.ofMillis(simulation.pick(100)), simulation.elsewhere()).flatMap(tick -> perform(request));
         };
     }
 
     /** Does all of it, or its first part. Also for a request that was lost meanwhile: nobody told the target. */
-    private Completion perform(BlockRequest request) {
+    private Mono<Completion> perform(BlockRequest request) {
         if (request.isLost()) simulation.happened("a lost request was served");
+        if (!simulation.isServed()) return Mono.just(request.fail(Errno.EIO));
+        if (file != null) return new SimulationTransfer(simulation, queue, file, request).completion();
+        if (request.isVisible() || !request.operation().hasData()) return Mono.just(performInMemory(request));
+        return copy(request);
+    }
+
+    /** By memory of our own, where the request's is out of sight. */
+    private Mono<Completion> copy(BlockRequest request) {
+        int length = (int) request.length();
+        int part = simulation.once(8) ? 1 + simulation.pick(length) : length;
+        if (part < ModelDisk.BLOCK) simulation.mayFail();
+        int offset = (int) request.offset();
+        MemorySegment memory = simulation.memory(part);
+        byte[] disk = simulation.content();
+        Mono<Void> copied;
+        if (request.operation() == Operation.READ) {
+            MemorySegment.copy(disk, offset, memory, JAVA_BYTE, 0, part);
+            copied = request.fill(0, memory);
+        } else {
+            copied = request.look(0, memory).doOnSuccess(
+                    nothing -> MemorySegment.copy(memory, JAVA_BYTE, 0, disk, offset, part - part % ModelDisk.BLOCK));
+        }
+        return copied.thenReturn(request.complete(part)).onErrorResume(e -> {
+            if (!request.isLost() && !simulation.operationsMayFail()) simulation.fail(request + " could not be copied: " + e);
+            return Mono.just(request.fail(e));
+        });
+    }
+
+    private Completion performInMemory(BlockRequest request) {
         byte[] disk = simulation.content();
         int offset = (int) request.offset();
         int length = (int) request.length();
