@@ -59,6 +59,9 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
     /** A request of its own has its answer, and nobody uses its bytes any more. Any thread. */
     abstract void answered(BlockRequest request);
 
+    /** Its subscriber threw in {@code onNext}, which is against the rules: the target is lost. On the loop. */
+    abstract void lost(Throwable e);
+
     /**
      * Answers each request with what a handler makes of it. Everything is asked for; the tags bound what is in flight.
      *
@@ -185,6 +188,11 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
         @Override
         void answered(BlockRequest request) {
             queue.answered(request);
+        }
+
+        @Override
+        void lost(Throwable e) {
+            queue.lost(e);
         }
 
         @Override

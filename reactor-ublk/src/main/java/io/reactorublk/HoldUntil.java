@@ -72,9 +72,18 @@ final class HoldUntil extends FluxOperator<BlockRequest, BlockRequest> {
             holding--;
             if (ended) {
                 Operators.onDiscard(request, currentContext());        // the queue answers it
-            } else {
+                return;
+            }
+            if (request.isInFlight()) pass(request);                   // else the queue answered it in its target's place
+            completeIfEmpty();
+        }
+
+        /** No queue waits here for what its subscriber throws, and what opened the gate would keep it to itself. */
+        private void pass(BlockRequest request) {
+            try {
                 actual.onNext(request);
-                completeIfEmpty();
+            } catch (Throwable e) {
+                request.queue().lost(e);
             }
         }
 

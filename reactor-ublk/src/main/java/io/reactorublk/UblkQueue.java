@@ -209,8 +209,13 @@ final class UblkQueue extends BlockQueue implements Subscription {
         try {
             actual.onNext(request);
         } catch (Throwable e) {                                        // against the rules, so no operator recovers from it
-            target.lost(e);
+            lost(e);
         }
+    }
+
+    @Override
+    void lost(Throwable e) {
+        target.lost(e);
     }
 
     /**

@@ -58,6 +58,11 @@ final class FakeQueue extends BlockQueue {
     }
 
     @Override
+    void lost(Throwable e) {
+        throw new UnsupportedOperationException();
+    }
+
+    @Override
     public void subscribe(CoreSubscriber<? super BlockRequest> actual) {
         throw new UnsupportedOperationException();
     }

@@ -8,6 +8,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
 import org.reactivestreams.Subscription;
 import reactor.core.CoreSubscriber;
@@ -80,7 +81,17 @@ abstract class LostTargetContract extends DeviceContract {
 
     @Test
     void aSubscriberThatThrowsInOnNext() {
-        UblkDevice device = start(server(queue -> Flux.create(sink -> queue.subscribe(new CoreSubscriber<>() {
+        throwsInOnNext(queue -> queue);
+    }
+
+    /** What it throws goes to whoever opened the gate, not to the queue. */
+    @Test
+    void aSubscriberThatThrowsWhenItGetsWhatWasHeld() {
+        throwsInOnNext(queue -> queue.holdUntil(request -> Mono.just(request).publishOn(queue.loop())));
+    }
+
+    private void throwsInOnNext(UnaryOperator<BlockQueue> seen) {
+        UblkDevice device = start(server(queue -> Flux.create(sink -> seen.apply(queue).subscribe(new CoreSubscriber<>() {
             @Override
             public void onSubscribe(Subscription s) {
                 s.request(Long.MAX_VALUE);
