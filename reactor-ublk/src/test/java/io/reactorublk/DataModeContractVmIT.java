@@ -2,7 +2,7 @@ package io.reactorublk;
 
 import org.junit.jupiter.api.Nested;
 
-/** How bytes travel, on a real kernel. */
+/** How bytes travel, on a real kernel. What is decided before it is asked {@link DataModeTest} shows. */
 class DataModeContractVmIT {
 
     @Nested

@@ -3,6 +3,7 @@ package io.reactorublk;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.nio.file.StandardOpenOption.READ;
 import static java.nio.file.StandardOpenOption.WRITE;
+import static org.assertj.core.api.Assertions.assertThat;
 
 import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.IoBuffer;
@@ -12,6 +13,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.BiFunction;
@@ -55,6 +57,23 @@ abstract class DataModeHarness extends DeviceContract {
     static BlockTarget target(Path path, BiFunction<UringFile, BlockRequest, Mono<Completion>> handler) {
         return queue -> Flux.usingWhen(UringFile.open(queue.loop(), path, READ, WRITE),
                 file -> target(request -> handler.apply(file, request)).serve(queue), UringFile::close);
+    }
+
+    /** A file of that size. */
+    final Path area() {
+        return fixture.file(new byte[AREA]);
+    }
+
+    /** Writes and reads, and looks into the file. */
+    final void assertServes(Disk disk, Path path) {
+        byte[] bytes = pattern(MAX_IO, 1);
+        write(disk, QUIET + BLOCK, bytes);
+        assertThat(Arrays.copyOfRange(fixture.content(path), BLOCK, BLOCK + MAX_IO)).isEqualTo(bytes);
+        assertThat(read(disk, QUIET + BLOCK, MAX_IO)).isEqualTo(bytes);
+        writeBlocks(disk, 16);
+        fixture.get(disk.flush());
+        List<CompletableFuture<byte[]>> reads = startReads(disk, 16);
+        for (int i = 0; i < 16; i++) assertThat(fixture.get(reads.get(i))).isEqualTo(filled(BLOCK, i));
     }
 
     /** Writes so many blocks at a time, each with its number. */

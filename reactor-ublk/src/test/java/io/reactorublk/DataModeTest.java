@@ -36,4 +36,32 @@ class DataModeTest {
             return chance.devices();
         }
     }
+
+    @Nested
+    @ParameterizedClass
+    @MethodSource("io.reactorublk.MemoryDevices$Chance#all")
+    class RulesOfCopying extends CopyRuleContract {
+
+        @Parameter
+        Chance chance;
+
+        @Override
+        DeviceFixture newFixture() {
+            return chance.devices();
+        }
+    }
+
+    @Nested
+    @ParameterizedClass
+    @MethodSource("io.reactorublk.MemoryDevices$Chance#all")
+    class RulesOfTransferring extends TransferRuleContract {
+
+        @Parameter
+        Chance chance;
+
+        @Override
+        DeviceFixture newFixture() {
+            return chance.devices();
+        }
+    }
 }

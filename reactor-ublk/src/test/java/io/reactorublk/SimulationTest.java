@@ -7,6 +7,7 @@ import ch.qos.logback.classic.Logger;
 import ch.qos.logback.classic.spi.ILoggingEvent;
 import ch.qos.logback.core.AppenderBase;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
@@ -80,7 +81,9 @@ class SimulationTest {
                 "killed while it stopped", "start cancelled", "handed over", "hand-over refused", "killed while it handed over",
                 "killed while it recovered", "recovered with HOLD", "recovered with REISSUE", "recovered with FAIL_FAST",
                 "answered twice", "a lost request was served", "stopped with something outstanding",
-                "stopped with nothing outstanding").containsKeys(numbered("fault ", 7)).containsKeys(numbered("broken in way ", 6));
+                "stopped with nothing outstanding").containsKeys(numbered("fault ", 7)).containsKeys(numbered("broken in way ", 6))
+                .containsKeys("fused", "a short transfer", "a file fails", "a transfer timed out")
+                .containsKeys(modes("")).containsKeys(modes(" with a file"));
     }
 
     @Test
@@ -109,6 +112,10 @@ class SimulationTest {
             trace.forEach(System.out::println);
         }
         run(seed, false);
+    }
+
+    private static String[] modes(String where) {
+        return Arrays.stream(DataMode.values()).map(mode -> mode + where).toArray(String[]::new);
     }
 
     private static String[] numbered(String name, int count) {

@@ -1,6 +1,5 @@
 package io.reactorublk;
 
-import static io.reactorublk.DataMode.LATE_ZERO_COPY;
 import static io.reactorublk.DataMode.ZERO_COPY;
 import static io.reactorublk.Operation.READ;
 import static io.reactorublk.Operation.WRITE;
@@ -16,8 +15,6 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -25,7 +22,6 @@ import java.util.function.BiFunction;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.EnumSource.Mode;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.Sinks;
@@ -35,29 +31,9 @@ abstract class TransferContract extends DataModeHarness {
 
     private final HeldRequests held = new HeldRequests();
 
-    private Path area() {
-        return fixture.file(new byte[AREA]);
-    }
-
-    private static Mono<Integer> once(UringFile file, BlockRequest request, IoBuffer buffer) {
-        return request.operation() == READ ? file.read(buffer, place(request)) : file.write(buffer, place(request));
-    }
-
     private static BiFunction<UringFile, BlockRequest, Mono<Completion>> whole() {
         return (file, request) -> request.operation().hasData()
                 ? request.transfer(file, place(request)) : file.dataSync().thenReturn(request.complete());
-    }
-
-    /** Writes and reads, and looks into the file. */
-    private void assertServes(Disk disk, Path path) {
-        byte[] bytes = pattern(MAX_IO, 1);
-        write(disk, QUIET + BLOCK, bytes);
-        assertThat(Arrays.copyOfRange(fixture.content(path), BLOCK, BLOCK + MAX_IO)).isEqualTo(bytes);
-        assertThat(read(disk, QUIET + BLOCK, MAX_IO)).isEqualTo(bytes);
-        writeBlocks(disk, 16);
-        fixture.get(disk.flush());
-        List<CompletableFuture<byte[]>> reads = startReads(disk, 16);
-        for (int i = 0; i < 16; i++) assertThat(fixture.get(reads.get(i))).isEqualTo(filled(BLOCK, i));
     }
 
     @ParameterizedTest
@@ -65,34 +41,6 @@ abstract class TransferContract extends DataModeHarness {
     void aRequestIsTransferredWhole(DataMode mode) {
         Path path = area();
         assertServes(disk(mode, target(path, whole())), path);
-    }
-
-    @ParameterizedTest
-    @EnumSource(names = "LATE_COPY", mode = Mode.EXCLUDE)
-    void itsBufferIsReadAndWrittenByAFile(DataMode mode) {
-        Path path = area();
-        assertServes(disk(mode, target(path, (file, request) -> request.operation().hasData()
-                ? once(file, request, request.buffer()).map(request::complete) : Mono.just(request.complete()))), path);
-    }
-
-    @ParameterizedTest
-    @EnumSource
-    void aFileOnAnotherLoopIsTransferredToo(DataMode mode) {
-        Path path = area();
-        UringFile file = openElsewhere(path);
-        assertServes(disk(mode, target(request -> request.operation().hasData()
-                ? request.transfer(file, place(request)) : Mono.just(request.complete()))), path);
-    }
-
-    @Test
-    void aBufferThatIsRegisteredWithOneLoopIsRefusedOnAnother() {
-        UringFile file = openElsewhere(area());
-        List<Throwable> refusals = new CopyOnWriteArrayList<>();
-        Disk disk = disk(ZERO_COPY, target(request -> once(file, request, request.buffer()).doOnError(refusals::add)
-                .then(Mono.fromSupplier(request::complete))));
-        assertThat(failureOf(disk.read(QUIET, BLOCK))).isEqualTo(Errno.EIO);
-        assertThat(refusals).singleElement().satisfies(e -> assertThat(e).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("another loop's ring"));
     }
 
     @ParameterizedTest
@@ -106,17 +54,6 @@ abstract class TransferContract extends DataModeHarness {
         assertThat(read).isNotDone();
         writePipe(pipe, filled(BLOCK - 100, 2));
         assertThat(fixture.get(read)).startsWith(filled(BLOCK + 100, 1)).endsWith(filled(BLOCK - 100, 2));
-    }
-
-    @ParameterizedTest
-    @EnumSource
-    void whereAFileEndsARequestFails(DataMode mode) {
-        Path path = fixture.file(new byte[BLOCK + 100]);
-        Disk disk = disk(mode, target(path, (file, request) -> request.transfer(file, place(request)).onErrorResume(
-                e -> Mono.just(request.fail(e)))));
-        assertThat(read(disk, QUIET, BLOCK)).isEqualTo(new byte[BLOCK]);
-        assertThat(failureOf(disk.read(QUIET + BLOCK, BLOCK))).isEqualTo(Errno.EIO);
-        assertThat(failureOf(disk.read(QUIET + 4 * BLOCK, BLOCK))).isEqualTo(Errno.EIO);
     }
 
     // ------------------------------------------------------------------------------------------- several at once
@@ -143,41 +80,7 @@ abstract class TransferContract extends DataModeHarness {
         assertThat(read(disk, QUIET, bytes.length)).isEqualTo(bytes);
     }
 
-    @ParameterizedTest
-    @EnumSource
-    void theFirstErrorIsTheAnswerAndTheOthersAreWaitedFor(DataMode mode) {
-        Path pipe = fixture.pipe();
-        Disk disk = disk(mode, target(pipe, (file, request) -> request.fuse(List.of(
-                Mono.error(new KernelException("first", Errno.ENOSPC)),
-                Mono.error(new KernelException("second", Errno.ETIMEDOUT)),
-                request.transfer(file, 0, BLOCK, BLOCK)))));
-        CompletableFuture<byte[]> read = disk.read(QUIET, 2 * BLOCK);
-        fixture.settle();
-        assertThat(read).isNotDone();
-        writePipe(pipe, filled(BLOCK, 1));
-        assertThat(failureOf(read)).isEqualTo(Errno.ENOSPC);
-    }
-
     // ------------------------------------------------------------------------------------------- ends that come early
-
-    @ParameterizedTest
-    @EnumSource(names = "LATE_COPY", mode = Mode.EXCLUDE)
-    void anAnswerThatIsTooEarlyWaitsForTheOperation(DataMode mode) {
-        Path pipe = fixture.pipe();
-        Disk disk = disk(mode, target(pipe, (file, request) -> {
-            file.read(request.buffer(), 0).subscribe();
-            return Mono.just(request.complete());
-        }));
-        CompletableFuture<byte[]> read = disk.read(QUIET, BLOCK);
-        fixture.settle();
-        assertThat(read).isNotDone();
-        writePipe(pipe, filled(BLOCK, 5));
-        if (mode == DataMode.USER_COPY) {                              // its copy to the kernel began with the answer
-            assertThat(fixture.get(read)).hasSize(BLOCK);
-        } else {
-            assertThat(fixture.get(read)).isEqualTo(filled(BLOCK, 5));
-        }
-    }
 
     @ParameterizedTest
     @EnumSource
@@ -260,25 +163,5 @@ abstract class TransferContract extends DataModeHarness {
         }).queueDepth(depth)));
         assertServes(served, path);
         assertThat(kinds).isNotEmpty().containsOnly(IoBuffer.Pages.class);
-    }
-
-    @Test
-    void moreOperationsOnPagesThanTheTableHasPlacesAreRefused() {
-        Path pipe = fixture.pipe();
-        int depth = 2;
-        int places = 8 * depth;
-        List<Errno> refusals = new CopyOnWriteArrayList<>();
-        Disk disk = disk(start(server(LATE_ZERO_COPY, target(pipe, (file, request) -> {
-            List<Mono<?>> operations = new ArrayList<>();
-            for (int i = 0; i < places + 1; i++) {
-                operations.add(file.read(request.buffer().slice(i, 1), 0).doOnError(KernelException.class, e -> refusals.add(e.errno())));
-            }
-            return request.fuse(operations);
-        })).queueDepth(depth)));
-        CompletableFuture<byte[]> read = disk.read(QUIET, BLOCK);
-        fixture.await(() -> !refusals.isEmpty());
-        writePipe(pipe, filled(places, 1));
-        assertThat(failureOf(read)).isEqualTo(Errno.EIO);
-        assertThat(refusals).containsExactly(Errno.ENOBUFS);
     }
 }

@@ -1,0 +1,125 @@
+package io.reactorublk;
+
+import static io.reactorublk.DataMode.LATE_ZERO_COPY;
+import static io.reactorublk.DataMode.ZERO_COPY;
+import static io.reactorublk.Operation.READ;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.IoBuffer;
+import io.reactorublk.uring.KernelException;
+import io.reactorublk.uring.UringFile;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.EnumSource.Mode;
+import reactor.core.publisher.Mono;
+
+/**
+ * What is decided of transfers on this side of the kernel, in every {@link DataMode}: refusals, ends and first errors. So in
+ * memory only.
+ */
+abstract class TransferRuleContract extends DataModeHarness {
+
+    private static Mono<Integer> once(UringFile file, BlockRequest request, IoBuffer buffer) {
+        return request.operation() == READ ? file.read(buffer, place(request)) : file.write(buffer, place(request));
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = "LATE_COPY", mode = Mode.EXCLUDE)
+    void itsBufferIsReadAndWrittenByAFile(DataMode mode) {
+        Path path = area();
+        assertServes(disk(mode, target(path, (file, request) -> request.operation().hasData()
+                ? once(file, request, request.buffer()).map(request::complete) : Mono.just(request.complete()))), path);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void aFileOnAnotherLoopIsTransferredToo(DataMode mode) {
+        Path path = area();
+        UringFile file = openElsewhere(path);
+        assertServes(disk(mode, target(request -> request.operation().hasData()
+                ? request.transfer(file, place(request)) : Mono.just(request.complete()))), path);
+    }
+
+    @Test
+    void aBufferThatIsRegisteredWithOneLoopIsRefusedOnAnother() {
+        UringFile file = openElsewhere(area());
+        List<Throwable> refusals = new CopyOnWriteArrayList<>();
+        Disk disk = disk(ZERO_COPY, target(request -> once(file, request, request.buffer()).doOnError(refusals::add)
+                .then(Mono.fromSupplier(request::complete))));
+        assertThat(failureOf(disk.read(QUIET, BLOCK))).isEqualTo(Errno.EIO);
+        assertThat(refusals).singleElement().satisfies(e -> assertThat(e).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("another loop's ring"));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void whereAFileEndsARequestFails(DataMode mode) {
+        Path path = fixture.file(new byte[BLOCK + 100]);
+        Disk disk = disk(mode, target(path, (file, request) -> request.transfer(file, place(request)).onErrorResume(
+                e -> Mono.just(request.fail(e)))));
+        assertThat(read(disk, QUIET, BLOCK)).isEqualTo(new byte[BLOCK]);
+        assertThat(failureOf(disk.read(QUIET + BLOCK, BLOCK))).isEqualTo(Errno.EIO);
+        assertThat(failureOf(disk.read(QUIET + 4 * BLOCK, BLOCK))).isEqualTo(Errno.EIO);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void theFirstErrorIsTheAnswerAndTheOthersAreWaitedFor(DataMode mode) {
+        Path pipe = fixture.pipe();
+        Disk disk = disk(mode, target(pipe, (file, request) -> request.fuse(List.of(
+                Mono.error(new KernelException("first", Errno.ENOSPC)),
+                Mono.error(new KernelException("second", Errno.ETIMEDOUT)),
+                request.transfer(file, 0, BLOCK, BLOCK)))));
+        CompletableFuture<byte[]> read = disk.read(QUIET, 2 * BLOCK);
+        fixture.settle();
+        assertThat(read).isNotDone();
+        writePipe(pipe, filled(BLOCK, 1));
+        assertThat(failureOf(read)).isEqualTo(Errno.ENOSPC);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = "LATE_COPY", mode = Mode.EXCLUDE)
+    void anAnswerThatIsTooEarlyWaitsForTheOperation(DataMode mode) {
+        Path pipe = fixture.pipe();
+        Disk disk = disk(mode, target(pipe, (file, request) -> {
+            file.read(request.buffer(), 0).subscribe();
+            return Mono.just(request.complete());
+        }));
+        CompletableFuture<byte[]> read = disk.read(QUIET, BLOCK);
+        fixture.settle();
+        assertThat(read).isNotDone();
+        writePipe(pipe, filled(BLOCK, 5));
+        if (mode == DataMode.USER_COPY) {                              // its copy to the kernel began with the answer
+            assertThat(fixture.get(read)).hasSize(BLOCK);
+        } else {
+            assertThat(fixture.get(read)).isEqualTo(filled(BLOCK, 5));
+        }
+    }
+
+    @Test
+    void moreOperationsOnPagesThanTheTableHasPlacesAreRefused() {
+        Path pipe = fixture.pipe();
+        int depth = 2;
+        int places = 8 * depth;
+        List<Errno> refusals = new CopyOnWriteArrayList<>();
+        Disk disk = disk(start(server(LATE_ZERO_COPY, target(pipe, (file, request) -> {
+            List<Mono<?>> operations = new ArrayList<>();
+            for (int i = 0; i < places + 1; i++) {
+                operations.add(file.read(request.buffer().slice(i, 1), 0).doOnError(KernelException.class, e -> refusals.add(e.errno())));
+            }
+            return request.fuse(operations);
+        })).queueDepth(depth)));
+        CompletableFuture<byte[]> read = disk.read(QUIET, BLOCK);
+        fixture.await(() -> !refusals.isEmpty());
+        writePipe(pipe, filled(places, 1));
+        assertThat(failureOf(read)).isEqualTo(Errno.EIO);
+        assertThat(refusals).containsExactly(Errno.ENOBUFS);
+    }
+}
