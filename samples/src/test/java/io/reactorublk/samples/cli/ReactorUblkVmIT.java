@@ -1,0 +1,73 @@
+package io.reactorublk.samples.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.jr.ob.JSON;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+
+/**
+ * The command as its users have it: who serves is a process of its own, which gets signals. The others are executed here,
+ * as a JVM takes long to start in an emulated machine.
+ */
+class ReactorUblkVmIT {
+
+    private static final Duration LIMIT = Duration.ofMinutes(2);
+
+    private static Process start(Object... arguments) throws IOException {
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx128m", "-Xshare:auto",
+                "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "--enable-native-access=ALL-UNNAMED", "-cp",
+                System.getProperty("java.class.path"), ReactorUblk.class.getName()));
+        for (Object argument : arguments) command.add(argument.toString());
+        return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+    }
+
+    private static String end(Process process) throws IOException, InterruptedException {
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertThat(process.waitFor(LIMIT.toSeconds(), TimeUnit.SECONDS)).as("ends").isTrue();
+        assertThat(process.exitValue()).as(output).isZero();
+        return output;
+    }
+
+    private static void tool(String... command) throws IOException, InterruptedException {
+        end(new ProcessBuilder(command).redirectErrorStream(true).start());
+    }
+
+    private static String succeed(String... arguments) {
+        StringWriter out = new StringWriter();
+        StringWriter errors = new StringWriter();
+        int status = ReactorUblk.commandLine(Machine.linux(), new Signals())
+                .setOut(new PrintWriter(out, true)).setErr(new PrintWriter(errors, true)).execute(arguments);
+        assertThat(status).as(errors.toString()).isZero();
+        return out.toString();
+    }
+
+    @Test
+    void aDeviceInTheForegroundIsUsedSeenAndRemovedWithCtrlC() throws IOException, InterruptedException {
+        assertThat(succeed("doctor")).contains("the driver has BATCH_IO");
+        Process server = start("add", "ram", "--size", "16M", "--foreground", "--queues", "2", "--depth", "8");
+        String device = server.inputReader().readLine().replaceFirst(": served.*", "");
+        String id = device.substring("/dev/ublkb".length());
+        tool("fio", "--name=verify", "--filename=" + device, "--rw=randwrite", "--bs=4k", "--size=512k", "--iodepth=8",
+                "--ioengine=libaio", "--direct=1", "--thread", "--verify=crc32c", "--verify_fatal=1", "--minimal");
+
+        assertThat(succeed("list")).containsPattern(device + " +live +16M +2 +8 +512K +none +pid " + server.pid());
+        assertThat(JSON.std.mapFrom(succeed("inspect", id, "--output", "json")))
+                .containsEntry("path", device).containsEntry("sizeBytes", 16 << 20).containsEntry("state", "LIVE")
+                .containsEntry("serverPid", (int) server.pid()).containsEntry("serverAlive", true);
+
+        tool("kill", "-INT", Long.toString(server.pid()));
+        end(server);
+        assertThat(Path.of(device)).doesNotExist();
+        assertThat(succeed("list")).doesNotContain(device);
+    }
+}
