@@ -1,6 +1,7 @@
 package io.reactorublk.samples.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.jr.ob.JSON;
 import java.io.IOException;
@@ -11,8 +12,10 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /**
  * The command as its users have it: who serves is a process of its own, which gets signals. The others are executed here,
@@ -21,6 +24,9 @@ import org.junit.jupiter.api.Test;
 class ReactorUblkVmIT {
 
     private static final Duration LIMIT = Duration.ofMinutes(2);
+
+    @TempDir
+    Path folder;
 
     private static Process start(Object... arguments) throws IOException {
         List<String> command = new ArrayList<>(List.of(
@@ -67,6 +73,27 @@ class ReactorUblkVmIT {
 
         tool("kill", "-INT", Long.toString(server.pid()));
         end(server);
+        assertThat(Path.of(device)).doesNotExist();
+        assertThat(succeed("list")).doesNotContain(device);
+    }
+
+    @Test
+    void aDaemonsDeviceOutlivesItAndIsSeenAndRemoved() throws IOException, InterruptedException {
+        Path file = folder.resolve("disk");
+        Map<String, Object> added = JSON.std.mapFrom(end(
+                start("add", "file", file, "--create", "--size", "8M", "--depth", "8", "--recovery", "reissue", "-o", "json")));
+        String device = (String) added.get("path");
+        String id = added.get("id").toString();
+        String pid = added.get("pid").toString();
+        assertThat(Path.of("/run/reactor-ublk/ublkb" + id + ".pid")).content().isEqualToIgnoringNewLines(pid);
+        assertThat(Path.of((String) added.get("log"))).exists();
+        tool("dd", "if=/dev/urandom", "of=" + device, "bs=64k", "count=4", "oflag=direct", "conv=fsync");
+        tool("cmp", "-n", Integer.toString(256 << 10), device, file.toString());
+
+        tool("kill", "-KILL", pid);
+        await().atMost(LIMIT).until(() -> succeed("list").contains("quiesced"));
+        assertThat(succeed("list")).containsPattern(device + " +quiesced +8M .* none");
+        assertThat(succeed("remove", id)).contains("removed");
         assertThat(Path.of(device)).doesNotExist();
         assertThat(succeed("list")).doesNotContain(device);
     }
