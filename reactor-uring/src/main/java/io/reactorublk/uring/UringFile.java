@@ -226,8 +226,7 @@ public final class UringFile {
     private void closeIfIdle() {
         if (inFlight > 0 || !STATE.compareAndSet(this, CLOSING, CLOSED)) return;
         if (borrowed) {
-            free();
-            whenClosed.tryEmitEmpty();
+            giveBack();
             return;
         }
         if (loop.isDisposed()) {
@@ -238,6 +237,16 @@ public final class UringFile {
             loop.ring().stage(this::onClosed).close(fd);
         } catch (RuntimeException e) {
             closeDirectly();
+        }
+    }
+
+    /** A turn later, as a close by the kernel is: whose operation was the last has not heard of its end yet. */
+    private void giveBack() {
+        free();
+        try {
+            loop.schedule(whenClosed::tryEmitEmpty);
+        } catch (RejectedExecutionException e) {
+            whenClosed.tryEmitEmpty();                                 // a loop that ends takes no more tasks
         }
     }
 

@@ -55,6 +55,14 @@ class FileLinuxIT {
     }
 
     @Nested
+    class Owning extends FileOwnerContract {
+        @Override
+        World newWorld() {
+            return new LinuxWorld();
+        }
+    }
+
+    @Nested
     class BlockDevices extends FileHarness {
 
         @Override

@@ -78,4 +78,18 @@ class FileTest {
             return chance.world();
         }
     }
+
+    @Nested
+    @ParameterizedClass
+    @MethodSource("io.reactorublk.uring.MemoryWorld$Chance#all")
+    class Owning extends FileOwnerContract {
+
+        @Parameter
+        Chance chance;
+
+        @Override
+        World newWorld() {
+            return chance.world();
+        }
+    }
 }
