@@ -194,7 +194,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
         }
         CoreSubscriber<? super BlockRequest> actual = draining ? null : subscriber;
         if (actual != null && BlockRequest.isShared(operationAndFlags) && !shared.knows(tag)) {
-            loop.execute(() -> deliver(tag));                          // a turn later we shall
+            loop.schedule(() -> deliver(tag));                         // a turn later we shall
             return;
         }
         BlockRequest request = new BlockRequest(this, tag, operation, operationAndFlags,

@@ -169,7 +169,11 @@ abstract class DriverContract {
     }
 
     final int add(int queues, int depth, int maxIoBytes) {
-        MemorySegment info = control.info(RawControl.AUTOMATIC, queues, depth);
+        return add(queues, depth, maxIoBytes, 0);
+    }
+
+    final int add(int queues, int depth, int maxIoBytes, long flags) {
+        MemorySegment info = control.info(RawControl.AUTOMATIC, queues, depth, flags);
         assertThat(resultOf(control.send(ublk_cmd_h.UBLK_U_CMD_ADD_DEV(), RawControl.AUTOMATIC, info))).isZero();
         int id = ublksrv_ctrl_dev_info.dev_id(info);
         devices.add(id);

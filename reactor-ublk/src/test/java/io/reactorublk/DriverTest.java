@@ -78,4 +78,18 @@ class DriverTest {
             return new MemoryDriver(chance.ublk());
         }
     }
+
+    @Nested
+    @ParameterizedClass
+    @MethodSource("io.reactorublk.MemoryDevices$Chance#all")
+    class Buffering extends DriverBufferContract {
+
+        @Parameter
+        Chance chance;
+
+        @Override
+        DriverFixture newFixture() {
+            return new MemoryDriver(chance.ublk());
+        }
+    }
 }

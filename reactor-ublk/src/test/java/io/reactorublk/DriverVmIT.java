@@ -44,4 +44,12 @@ class DriverVmIT {
             return new LinuxDriver();
         }
     }
+
+    @Nested
+    class Buffering extends DriverBufferContract {
+        @Override
+        DriverFixture newFixture() {
+            return new LinuxDriver();
+        }
+    }
 }

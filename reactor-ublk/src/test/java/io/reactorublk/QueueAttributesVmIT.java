@@ -52,6 +52,13 @@ class QueueAttributesVmIT extends LinuxDeviceTest {
                 Map.entry("hardware queues", "2")));
     }
 
+    /** What a disk below a zero-copy device may need. */
+    @Test
+    void theShapeOfARequestsMemory() throws IOException {
+        assertThat(attributes(start(SERVER.dataMode(DataMode.ZERO_COPY).dmaAlignment(512).maxSegments(17, 8192))))
+                .containsEntry("dma_alignment", "511").containsEntry("max_segments", "17").containsEntry("max_segment_size", "8192");
+    }
+
     /** Without a volatile cache every write is durable, and the block layer forgets that there is FUA. */
     @Test
     void fuaBesidesAVolatileCache() throws IOException {

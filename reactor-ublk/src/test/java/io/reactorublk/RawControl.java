@@ -79,9 +79,13 @@ final class RawControl implements AutoCloseable {
 
     /** What to ask of ADD_DEV. */
     MemorySegment info(int id, int queues, int depth) {
+        return info(id, queues, depth, 0);
+    }
+
+    MemorySegment info(int id, int queues, int depth, long flags) {
         MemorySegment info = memory(INFO_BYTES);
-        new DeviceInfo(id, queues, depth, DriverContract.MAX_IO, ublk_cmd_h.UBLK_F_BATCH_IO() | ublk_cmd_h.UBLK_F_NO_AUTO_PART_SCAN())
-                .writeTo(info);
+        new DeviceInfo(id, queues, depth, DriverContract.MAX_IO,
+                ublk_cmd_h.UBLK_F_BATCH_IO() | ublk_cmd_h.UBLK_F_NO_AUTO_PART_SCAN() | flags).writeTo(info);
         return info;
     }
 

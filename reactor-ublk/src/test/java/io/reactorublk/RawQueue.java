@@ -8,6 +8,7 @@ import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 import io.reactorublk.abi.ublk_batch_io;
 import io.reactorublk.abi.ublk_cmd_h;
 import io.reactorublk.abi.ublk_elem_header;
+import io.reactorublk.abi.ublksrv_io_cmd;
 import io.reactorublk.uring.CompletionHandler;
 import io.reactorublk.uring.Kernel;
 import io.reactorublk.uring.Ring;
@@ -28,13 +29,14 @@ final class RawQueue {
     static final int FETCH = (int) ublk_cmd_h.UBLK_U_IO_FETCH_IO_CMDS();
     static final int COMMIT = (int) ublk_cmd_h.UBLK_U_IO_COMMIT_IO_CMDS();
     static final int COPY = ublk_cmd_h.UBLK_BATCH_F_HAS_BUF_ADDR();
-    static final int ELEMENT_BYTES = (int) ublk_elem_header.layout().byteSize() + Long.BYTES;
+    static final int HEADER_BYTES = (int) ublk_elem_header.layout().byteSize();
+    static final int ELEMENT_BYTES = HEADER_BYTES + Long.BYTES;
 
     /** One element of a PREP or a COMMIT. */
     record Element(int tag, int result, long address) {}
 
     /** One request as it was delivered. */
-    record Delivered(int tag, int operation, long offset, int length) {}
+    record Delivered(int tag, int operation, long offset, int length, int flags) {}
 
     private final Kernel kernel;
     private final Ring ring;
@@ -49,6 +51,8 @@ final class RawQueue {
     final List<Delivered> delivered = new ArrayList<>();
     private int mostTags;
     private long fetchId;
+    private int elementFlags = COPY;
+    private int firstIndex;
 
     /** @param mapped ends before the device can be deleted */
     RawQueue(Kernel kernel, Ring ring, int charDevice, int id, int depth, Arena arena, Arena mapped) {
@@ -61,6 +65,17 @@ final class RawQueue {
         data = kernel.allocate((depth + 1L) * DriverContract.MAX_IO, arena);
         descriptors = new IoDescriptors(kernel, charDevice, id, depth, mapped);
         slots = new FetchBuffer(ring, FetchBuffer.allocate(kernel, depth, arena), depth);
+    }
+
+    /** On a device whose driver does not copy: what its commands say of buffers, and where those of tag 0 are registered. */
+    RawQueue withoutCopies(int flags, int firstIndex) {
+        elementFlags = flags;
+        this.firstIndex = firstIndex;
+        return this;
+    }
+
+    private int elementBytes() {
+        return elementFlags == COPY ? ELEMENT_BYTES : HEADER_BYTES;
     }
 
     Ring ring() {
@@ -98,22 +113,33 @@ final class RawQueue {
     }
 
     MemorySegment write(Element... elements) {
-        MemorySegment memory = kernel.allocate(Math.max(1, elements.length) * (long) ELEMENT_BYTES, arena);
+        MemorySegment memory = kernel.allocate(Math.max(1, elements.length) * (long) elementBytes(), arena);
         for (int i = 0; i < elements.length; i++) {
-            MemorySegment element = memory.asSlice(i * (long) ELEMENT_BYTES, ELEMENT_BYTES);
+            MemorySegment element = memory.asSlice(i * (long) elementBytes(), elementBytes());
             element.set(JAVA_SHORT, ublk_elem_header.tag$offset(), (short) elements[i].tag);
+            element.set(JAVA_SHORT, ublk_elem_header.buf_index$offset(), (short) (firstIndex + elements[i].tag));
             element.set(JAVA_INT, ublk_elem_header.result$offset(), elements[i].result);
-            element.set(JAVA_LONG, ublk_elem_header.layout().byteSize(), elements[i].address);
+            if (elementFlags == COPY) element.set(JAVA_LONG, HEADER_BYTES, elements[i].address);
         }
         return memory;
     }
 
     Answer prepare(Element... elements) {
-        return command(PREP, id, COPY, elements.length, ELEMENT_BYTES, write(elements).address());
+        return command(PREP, id, elementFlags, elements.length, elementBytes(), write(elements).address());
     }
 
     Answer commit(Element... elements) {
-        return command(COMMIT, id, COPY, elements.length, ELEMENT_BYTES, write(elements).address());
+        return command(COMMIT, id, elementFlags, elements.length, elementBytes(), write(elements).address());
+    }
+
+    /** REGISTER_IO_BUF or UNREGISTER_IO_BUF. */
+    Answer buffer(long operation, int tag, int index) {
+        Answer answer = new Answer();
+        MemorySegment payload = ring.stage(answer).command(charDevice, (int) operation).payload(ublksrv_io_cmd.layout().byteSize());
+        payload.set(JAVA_SHORT, ublksrv_io_cmd.q_id$offset(), (short) id);
+        payload.set(JAVA_SHORT, ublksrv_io_cmd.tag$offset(), (short) tag);
+        payload.set(JAVA_LONG, ublksrv_io_cmd.addr$offset(), index);
+        return answer;
     }
 
     /** Any command. */
@@ -168,8 +194,9 @@ final class RawQueue {
     }
 
     private void deliver(int tag) {
-        Delivered request = new Delivered(tag, descriptors.operationAndFlags(tag) & 0xff, descriptors.offsetBytes(tag),
-                (int) descriptors.lengthBytes(tag));
+        int operationAndFlags = descriptors.operationAndFlags(tag);
+        Delivered request = new Delivered(tag, operationAndFlags & 0xff, descriptors.offsetBytes(tag),
+                (int) descriptors.lengthBytes(tag), operationAndFlags & ~0xff);
         if (DriverContract.isQuiet(request.offset)) {
             delivered.add(request);
         } else {
