@@ -137,7 +137,7 @@ final class Simulation {
     }
 
     private void pickMode() {
-        mode = DataMode.values()[modeDice.nextInt(DataMode.values().length)];
+        mode = List.of(DataMode.values()).get(modeDice.nextInt(DataMode.values().length));
         leavesGarbage |= mode == DataMode.LATE_COPY;
         file = null;
         if (modeDice.nextBoolean()) {
@@ -150,7 +150,7 @@ final class Simulation {
 
     private void start() {
         faulty = !once(3);
-        recovery = once(2) ? Recovery.NONE : Recovery.values()[pick(Recovery.values().length)];
+        recovery = once(2) ? Recovery.NONE : List.of(Recovery.values()).get(pick(Recovery.values().length));
         quiesces = once(2);
         mayFail = unplugged = startFailed = gone = false;
         served = true;

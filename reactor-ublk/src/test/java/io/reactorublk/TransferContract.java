@@ -18,7 +18,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.function.BiFunction;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -31,8 +30,8 @@ abstract class TransferContract extends DataModeHarness {
 
     private final HeldRequests held = new HeldRequests();
 
-    private static BiFunction<UringFile, BlockRequest, Mono<Completion>> whole() {
-        return (file, request) -> request.operation().hasData()
+    private static Mono<Completion> whole(UringFile file, BlockRequest request) {
+        return request.operation().hasData()
                 ? request.transfer(file, place(request)) : file.dataSync().thenReturn(request.complete());
     }
 
@@ -40,7 +39,7 @@ abstract class TransferContract extends DataModeHarness {
     @EnumSource
     void aRequestIsTransferredWhole(DataMode mode) {
         Path path = area();
-        assertServes(disk(mode, target(path, whole())), path);
+        assertServes(disk(mode, target(path, TransferContract::whole)), path);
     }
 
     @ParameterizedTest
@@ -152,7 +151,7 @@ abstract class TransferContract extends DataModeHarness {
         List<Class<?>> kinds = new CopyOnWriteArrayList<>();
         BlockTarget disk = target(path, (file, request) -> {
             if (request.operation().hasData()) kinds.add(request.buffer().getClass());
-            return whole().apply(file, request);
+            return whole(file, request);
         });
         int depth = 16;
         MemorySegment occupying = memory(depth * BLOCK);

@@ -22,6 +22,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
+import org.assertj.core.api.InstanceOfAssertFactories;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import picocli.CommandLine;
@@ -131,7 +132,7 @@ class ReactorUblkTest {
                 .containsEntry("queues", 2).containsEntry("queueDepth", 8).containsEntry("maxIoBytes", 64 << 10)
                 .containsEntry("recovery", "FAIL_FAST").containsEntry("recoverable", false)
                 .containsEntry("sizeBytes", (int) GIB).containsEntry("readOnly", true).containsEntry("fua", true);
-        assertThat(device.get("features")).asList().contains("BATCH_IO", "USER_RECOVERY");
+        assertThat(device.get("features")).asInstanceOf(InstanceOfAssertFactories.LIST).contains("BATCH_IO", "USER_RECOVERY");
         assertThat(JSON.std.listFrom(succeed("-o", "json", "list"))).containsExactly(device);
     }
 
