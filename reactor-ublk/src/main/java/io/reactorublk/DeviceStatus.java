@@ -11,7 +11,7 @@ import java.util.Set;
  * {@code struct ublksrv_ctrl_dev_info}.
  *
  * @param id N of {@code /dev/ublkbN}
- * @param serverPid the process that serves it, or did so last; -1 if none ever did or it was stopped
+ * @param serverPid the process that serves it; -1 if none ever did, it was stopped, or its server died and no other has taken over
  * @param queues how many hardware queues it has
  * @param queueDepth how many requests can be in flight on each
  * @param maxIoBytes the longest READ or WRITE
