@@ -223,10 +223,10 @@ final class CharDeviceBuffers extends DataBuffers {
         return mode != DataMode.ZERO_COPY ? 0 : quarantined.get(tag) ? depth + tag : tag;
     }
 
-    /** Where bytes are found by the number of their tag there is nothing to withdraw. */
+    /** An operation that finds its bytes by the number of their tag, as all those in the kernel can be, must end first. */
     @Override
     boolean isolates() {
-        return mode != DataMode.LATE_COPY && mode != DataMode.LATE_ZERO_COPY;
+        return mode.hasMemory();
     }
 
     /** Its index names nothing from now on, so that a late operation of the target's finds nothing rather than another request. */
