@@ -33,6 +33,8 @@ public record DeviceParameters(long sizeBytes, int blockSize, int physicalBlockS
 
     /** Of a device that has not set it: that of {@code struct queue_limits}, less where the driver asks for less. */
     private static final int DEFAULT_ALIGNMENT = 4;
+    /** What no piece of memory may cross: the block layer's own default, 4 GiB. */
+    private static final long BLK_SEG_BOUNDARY_MASK = 0xffff_ffffL;
 
     static DeviceParameters of(ServerConfig config) {
         return new DeviceParameters(config.sizeBytes, config.blockSize, config.physicalBlockSize, config.maxIoBytes,
@@ -66,7 +68,7 @@ public record DeviceParameters(long sizeBytes, int blockSize, int physicalBlockS
         ublk_param_discard.max_discard_segments(discard, (short) 1);
         ublk_param_dma_align.alignment(ublk_params.dma(params), dmaAlignment - 1);
         MemorySegment segments = ublk_params.seg(params);
-        ublk_param_segment.seg_boundary_mask(segments, -1L);
+        ublk_param_segment.seg_boundary_mask(segments, BLK_SEG_BOUNDARY_MASK);
         ublk_param_segment.max_segment_size(segments, maxSegmentBytes);
         ublk_param_segment.max_segments(segments, (short) maxSegments);
     }

@@ -133,8 +133,8 @@ public final class UblkServer {
     }
 
     /**
-     * What the memory of a request starts and ends at, in bytes: a power of two from 4 (the default) to {@value #PAGE}. What
-     * an application gives that is not aligned so is copied by the block layer. Only matters without copies: set what the
+     * What the memory of a request starts and ends at, in bytes: a power of two from 4 (the default) to {@value #PAGE}. Direct
+     * I/O of an application from memory that is not so aligned is refused with EINVAL. Only matters without copies: set what the
      * disk below needs for O_DIRECT, usually its logical block.
      */
     public UblkServer dmaAlignment(int bytes) {

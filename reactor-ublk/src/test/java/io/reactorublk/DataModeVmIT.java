@@ -2,17 +2,32 @@ package io.reactorublk;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
 import io.reactorublk.target.FileTarget;
 import io.reactorublk.target.RamTarget;
+import io.reactorublk.uring.EventLoop;
+import io.reactorublk.uring.IoBuffer;
+import io.reactorublk.uring.Kernel;
+import io.reactorublk.uring.KernelException;
+import io.reactorublk.uring.RingConfig;
+import io.reactorublk.uring.UringFile;
+import io.reactorublk.uring.UringOpenOption;
 import io.reactorublk.target.StripeTarget;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import reactor.core.publisher.Mono;
 
 /** fio writes and reads back in every way that bytes can travel. */
 class DataModeVmIT extends LinuxDeviceTest {
@@ -59,6 +74,42 @@ class DataModeVmIT extends LinuxDeviceTest {
             Shell.succeed("fio", "--name=verify", "--filename=" + device.path(), "--rw=randwrite", "--bsrange=4k-128k", "--size=2m",
                     "--offset_increment=8m", "--numjobs=" + queues, "--iodepth=16", "--ioengine=libaio", "--direct=1", "--thread",
                     "--verify=crc32c", "--verify_fatal=1", "--do_verify=1", "--group_reporting", "--minimal");
+            stop(device);
+        }
+    }
+
+    /** A disk on a disk, both past the page cache: the pages of the upper one's applications are what the lower one gets. */
+    @ParameterizedTest
+    @ValueSource(ints = {512, 4096})
+    void pagesGoDownToADiskWithItsOwnNeeds(int blockSize) {
+        try (RamTarget ram = new RamTarget(DEVICE_BYTES)) {
+            UblkDevice lower = start(UblkServer.create().size(DEVICE_BYTES).blockSize(blockSize).dmaAlignment(blockSize)
+                    .maxSegments(8, 64 << 10).serve(ram));
+            verify(UblkServer.create().size(DEVICE_BYTES).blockSize(blockSize).dmaAlignment(blockSize).maxSegments(8, 64 << 10)
+                    .dataMode(DataMode.ZERO_COPY).serve(FileTarget.of(lower.path()).direct()));
+            stop(lower);
+        }
+    }
+
+    /** Or pages would go down to a disk that cannot take them. */
+    @ParameterizedTest
+    @CsvSource({"4, true", "512, false"})
+    void memoryMustBeAlignedAsTheDeviceSays(int alignment, boolean taken) {
+        try (RamTarget ram = new RamTarget(DEVICE_BYTES); Arena arena = Arena.ofShared()) {
+            UblkDevice device = start(UblkServer.create().size(DEVICE_BYTES).dmaAlignment(alignment).serve(ram));
+            IoBuffer unaligned = IoBuffer.of(arena.allocate(8192, 4096).asSlice(4, 4096));
+            EventLoop loop = EventLoop.start(Kernel.linux(), "application", new RingConfig(8, 16, false));
+            Mono<Integer> read = Mono.usingWhen(UringFile.open(loop, device.path(), StandardOpenOption.READ, UringOpenOption.DIRECT),
+                    file -> file.read(unaligned, 0), UringFile::close);
+            try {
+                if (taken) {
+                    assertThat(linux.get(read)).isEqualTo(4096);
+                } else {
+                    assertThatThrownBy(() -> linux.get(read)).isInstanceOf(KernelException.class).hasMessageContaining("EINVAL");
+                }
+            } finally {
+                linux.get(loop.disposeGracefully());
+            }
             stop(device);
         }
     }

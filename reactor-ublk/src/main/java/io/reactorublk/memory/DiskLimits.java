@@ -51,7 +51,8 @@ record DiskLimits(long sizeBytes, int blockSize, int maxIoBytes, long maxDiscard
         }
         if ((types & ublk_cmd_h.UBLK_PARAM_TYPE_SEGMENT()) != 0) {
             MemorySegment segments = ublk_params.seg(params);
-            require(isMask(ublk_param_segment.seg_boundary_mask(segments))
+            long boundaryMask = ublk_param_segment.seg_boundary_mask(segments);
+            require(isMask(boundaryMask) && boundaryMask + 1 >= PAGE      // all ones is no mask here: is_power_of_2(0) is false
                     && Integer.compareUnsigned(ublk_param_segment.max_segment_size(segments), PAGE) >= 0);
         }
         return new DiskLimits(ublk_param_basic.dev_sectors(basic) * SECTOR_BYTES, 1 << logicalShift, maxSectors * SECTOR_BYTES,
