@@ -59,7 +59,7 @@ final class MirrorApplications {
         switch (simulation.pick(12)) {
             case 0, 1 -> {
                 MirrorModel.Pending flush = model.begins(first);
-                ends("flush", false, disk.flush().doOnSuccess(done -> model.flushed(flush)), flush, false);
+                ends("flush", false, disk.flush().doOnSuccess(done -> flushed(flush)), flush, false);
             }
             case 2 -> {
                 boolean discards = simulation.once(2);
@@ -80,6 +80,10 @@ final class MirrorApplications {
                         model.writes(first, count * SECTORS, value), durably);
             }
         }
+    }
+
+    private void flushed(MirrorModel.Pending flush) {
+        if (simulation.flushesHold()) model.flushed(flush);
     }
 
     private void read(MirrorModel.Pending read, byte[] bytes, int length) {
