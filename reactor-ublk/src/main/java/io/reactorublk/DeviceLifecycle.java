@@ -55,7 +55,7 @@ final class DeviceLifecycle {
 
     private final Kernel kernel;
     private final BlockTarget target;
-    private final Deque<Step> toDo = new ArrayDeque<>();
+    private final Deque<Step> ahead = new ArrayDeque<>();
     private final Deque<Step> done = new ArrayDeque<>();
     private final List<ServedQueue> queues = new ArrayList<>();
     private final AtomicBoolean disposed = new AtomicBoolean();
@@ -122,7 +122,7 @@ final class DeviceLifecycle {
     }
 
     private void step(String name, Supplier<Mono<Void>> forward, Supplier<Mono<Void>> back) {
-        toDo.add(new Step(name, forward, back));
+        ahead.add(new Step(name, forward, back));
     }
 
     // ------------------------------------------------------------------------------------------- up and down
@@ -154,7 +154,7 @@ final class DeviceLifecycle {
     }
 
     private Mono<Void> up() {
-        return each(toDo, step -> (unwanted ? Mono.<Void>error(new CancellationException()) : Mono.defer(step.forward))
+        return each(ahead, step -> (unwanted ? Mono.<Void>error(new CancellationException()) : Mono.defer(step.forward))
                         .publishOn(controlLoop)
                         .doOnSuccess(nothing -> done.push(step)))
                 .subscribeOn(controlLoop)
