@@ -1,6 +1,7 @@
 #include <asm/mman.h>
 #include <asm/resource.h>
 #include <linux/eventfd.h>
+#include <linux/fadvise.h>
 #include <linux/falloc.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>

@@ -9,6 +9,7 @@ import io.reactorublk.uring.abi.io_uring_h;
 import io.reactorublk.uring.abi.io_uring_params;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
+import java.util.function.Consumer;
 import reactor.util.Logger;
 import reactor.util.Loggers;
 
@@ -29,11 +30,13 @@ final class CompletionQueue {
     private final long overflowOffset;
     private final long entriesOffset;
     private final int mask;
+    private final Consumer<Throwable> whenHandlerFails;
     private int head;
 
-    CompletionQueue(MemorySegment ring, MemorySegment params) {
+    CompletionQueue(MemorySegment ring, MemorySegment params, Consumer<Throwable> whenHandlerFails) {
         MemorySegment offsets = io_uring_params.cq_off(params);
         this.ring = ring;
+        this.whenHandlerFails = whenHandlerFails;
         this.headOffset = Integer.toUnsignedLong(io_cqring_offsets.head(offsets));
         this.tailOffset = Integer.toUnsignedLong(io_cqring_offsets.tail(offsets));
         this.overflowOffset = Integer.toUnsignedLong(io_cqring_offsets.overflow(offsets));
@@ -62,7 +65,9 @@ final class CompletionQueue {
             try {
                 handlers.complete(userData, result, flags, (flags & MORE) != 0);
             } catch (Throwable e) {
+                if (e instanceof VirtualMachineError || e instanceof LinkageError) throw e;   // Reactor tells nobody of these, and so would we
                 LOG.error("a completion handler failed; the loop goes on", e);
+                whenHandlerFails.accept(e);
             }
             if (head == tail) tail = (int) INT.getAcquire(ring, tailOffset);
         }

@@ -13,7 +13,9 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 import reactor.core.Disposable;
 import reactor.core.Disposables;
@@ -48,6 +50,9 @@ public final class EventLoop implements Scheduler {
         }
     }
 
+    /** Of so many turns {@link #sampleTurns} tells of one. A prime, so that no rhythm of busy and idle turns hides the busy ones. */
+    public static final int TURNS_A_SAMPLE = 17;
+
     private static final int TASKS_A_TURN = 1024;
     /** Later than this nothing is scheduled, or two deadlines could lie too far apart to be compared. */
     private static final long LATEST_NANOS = Long.MAX_VALUE / 2;
@@ -64,6 +69,7 @@ public final class EventLoop implements Scheduler {
     private final List<Timer> dueTimers = new ArrayList<>();
     private final AtomicLong timersMade = new AtomicLong();
     private final List<Runnable> hooks = new ArrayList<>();
+    private final TurnSamples samples;
     private final Sinks.Empty<Void> whenClosed = Sinks.empty();
     private final AtomicInteger lateTasks = new AtomicInteger();
 
@@ -78,6 +84,7 @@ public final class EventLoop implements Scheduler {
     private volatile boolean asleep;
     private volatile boolean disposed;
     private volatile boolean closed;
+    private volatile @Nullable Consumer<? super Throwable> whenUncaught;
 
     /**
      * A running loop.
@@ -99,7 +106,8 @@ public final class EventLoop implements Scheduler {
     private EventLoop(Kernel kernel, String name, RingConfig config) {
         this.kernel = kernel;
         this.name = name;
-        ring = Ring.open(kernel, config);
+        samples = new TurnSamples(kernel);
+        ring = Ring.open(kernel, config, this::uncaught);
         try {
             wakeUps = kernel.allocate(Long.BYTES, arena);
             wakeUpFd = kernel.eventfd();
@@ -135,6 +143,7 @@ public final class EventLoop implements Scheduler {
      *
      * @return whether there will be another: not if the loop has just closed
      * @throws KernelException if the kernel refuses the turn as such: the loop has died, and whoever waits for its end knows
+     * @throws Error one that is fatal for the JVM, from a task or a handler: the loop has died of that
      */
     public boolean turn() {
         try {
@@ -148,6 +157,7 @@ public final class EventLoop implements Scheduler {
     private boolean turnUnlessRefused() {
         turner = Thread.currentThread();
         try {
+            samples.turnBegins();
             if (!enabled) enable();
             refuseWakeUps();
             runTimers();
@@ -155,11 +165,15 @@ public final class EventLoop implements Scheduler {
             acceptWakeUps();                                           // before the last look: who adds work later wakes us
             for (int i = 0; i < hooks.size(); i++) run(hooks.get(i));
             if (disposed && closeIfQuiet()) return false;
-            ring.enter(tasks.isEmpty(), nanosToNextTimer());
+            long timeout = nanosToNextTimer();
+            samples.enters();
+            ring.enter(tasks.isEmpty(), timeout);
+            samples.isBack();
             // After a turn that brought nothing we go on being woken until the next begins: on a thread of its own that is
             // no time at all, but who turns us only when there is something to do, hears of it by the descriptor.
             if (ring.hasCompletions()) refuseWakeUps();
             ring.reap();
+            samples.turnEnds();
             return true;
         } finally {
             turner = null;
@@ -174,6 +188,38 @@ public final class EventLoop implements Scheduler {
     public Disposable beforeEnter(Runnable hook) {
         execute(() -> hooks.add(hook));
         return () -> executeUnlessDisposed(() -> hooks.remove(hook));
+    }
+
+    /**
+     * Tells how long turns work: of every {@value #TURNS_A_SAMPLE}th the nanoseconds it took but for those in the kernel, where it
+     * may have slept. That is how long whoever came at the wrong moment had to wait for the loop. Turns that nobody samples are not
+     * timed.
+     *
+     * @param workNanos called on the loop, at the end of a turn; must neither block nor throw
+     * @return ends it
+     */
+    public Disposable sampleTurns(LongConsumer workNanos) {
+        execute(() -> samples.add(workNanos));
+        return () -> executeUnlessDisposed(() -> samples.remove(workNanos));
+    }
+
+    /**
+     * Who shall hear of what goes wrong on this loop and has nobody to be thrown at, as a thread's handler of uncaught exceptions
+     * does: for whoever gives the loop its time. All of it has been logged.
+     *
+     * @param listener called wherever it went wrong, by any thread; must neither block nor throw
+     */
+    public void onUncaught(Consumer<? super Throwable> listener) {
+        whenUncaught = listener;
+    }
+
+    /**
+     * Something went wrong that cannot be thrown at whoever did it: a task or a handler failed, or somebody broke a rule from
+     * within an operator, which would not survive that. It has been logged. Any thread.
+     */
+    public void uncaught(Throwable e) {
+        Consumer<? super Throwable> listener = whenUncaught;
+        if (listener != null) listener.accept(e);
     }
 
     /**
@@ -261,11 +307,13 @@ public final class EventLoop implements Scheduler {
         return timer == null ? Ring.FOREVER : Math.max(0, timer.deadline - kernel.nanoTime());
     }
 
-    private static void run(Runnable task) {
+    private void run(Runnable task) {
         try {
             task.run();
         } catch (Throwable e) {
+            Exceptions.throwIfJvmFatal(e);
             LOG.error("a task failed; the loop goes on", e);
+            uncaught(e);
         }
     }
 
@@ -292,23 +340,36 @@ public final class EventLoop implements Scheduler {
     }
 
     /**
-     * The kernel refused a turn as such, which no handler can make good. Whoever waits for the loop's end learns of it; what
-     * is in flight is never heard of again, and its ring and memory are left to it.
+     * The kernel refused a turn as such, or the JVM has no memory: no handler can make that good. Whoever waits for the loop's
+     * end learns of it before we log it, which may need memory, too. The kernel cancels what is in flight when its ring is
+     * closed, in its own time, and nobody hears of that; so the memory it uses is not freed.
      */
     private void abandon(Throwable cause) {
-        LOG.error(this + " has died; what it had in flight will not complete", cause);
         disposed = true;
         closed = true;
-        runLateTasks();
+        refuseWakeUps();
+        ring.close();
+        if (wakeUpsOwed == 0) kernel.close(wakeUpFd);                  // else somebody is about to write to it
         whenClosed.tryEmitError(cause);
+        runLateTasks();
+        LOG.error(this + " has died; what it had in flight will not complete", cause);
     }
 
     /** Tasks that slipped in while the loop closed. They run, find it closed, and tell whoever waits for them. */
     private void runLateTasks() {
         if (lateTasks.getAndIncrement() != 0) return;
         do {
-            for (Runnable task = tasks.poll(); task != null; task = tasks.poll()) run(task);
+            for (Runnable task = tasks.poll(); task != null; task = tasks.poll()) runLate(task);
         } while (lateTasks.decrementAndGet() != 0);
+    }
+
+    private void runLate(Runnable task) {
+        try {
+            task.run();
+        } catch (Throwable e) {
+            LOG.error("a task of a loop that has closed failed", e);
+            uncaught(e);
+        }
     }
 
     @Override
@@ -357,6 +418,15 @@ public final class EventLoop implements Scheduler {
         wakeUp();
     }
 
+    /**
+     * Completes when the loop is closed, and fails if it has died: the kernel refused a turn as such, or a handler or task
+     * met what Reactor takes for the end of a JVM ({@link Exceptions#throwIfJvmFatal}), such as an {@link OutOfMemoryError}.
+     * What a dead loop had in flight does not complete.
+     */
+    public Mono<Void> onDispose() {
+        return whenClosed.asMono();
+    }
+
     /** Disposes the loop and completes when its ring is closed and nothing of it is left. */
     @Override
     public Mono<Void> disposeGracefully() {
@@ -372,7 +442,7 @@ public final class EventLoop implements Scheduler {
     }
 
     /** Something to run, unless it was disposed before. */
-    private static class Task implements Runnable, Disposable {
+    private final class Task implements Runnable, Disposable {
 
         private final Runnable body;
         private volatile boolean done;
@@ -385,7 +455,7 @@ public final class EventLoop implements Scheduler {
         public void run() {
             if (done) return;
             done = true;
-            EventLoop.run(body);
+            EventLoop.this.run(body);
         }
 
         @Override
@@ -423,7 +493,7 @@ public final class EventLoop implements Scheduler {
                 deadline += periodNanos;
                 timers.add(this);
             }
-            EventLoop.run(body);
+            EventLoop.this.run(body);
         }
 
         /** Takes the timer out, or a thousand timeouts that never came would stay until their time. */

@@ -13,7 +13,10 @@ import reactor.core.publisher.Mono;
  */
 abstract class FileMono<T> extends Mono<T> implements Scannable {
 
-    /** Stages the operation and returns its {@link Sqe#id}. On the loop. What it throws, the subscriber hears. */
+    /** In place of an id: the operation waits for something, and will be {@linkplain FileOperation#resume resumed}. */
+    static final long LATER = -1;
+
+    /** Stages the operation and returns its {@link Sqe#id}, or {@link #LATER}. On the loop. What it throws, the subscriber hears. */
     abstract long stage(FileOperation<T> operation);
 
     /** What a result that is not negative means; null for a {@code Mono<Void>}. On the loop. */

@@ -88,17 +88,39 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
             fail(e);
             return;
         }
-        boolean begun = false;
         try {
             starting.begin();
-            begun = true;
-            id = starting.stage(this);
-            inKernel = true;
         } catch (RuntimeException e) {
-            if (begun) starting.end();
-            file.ended(this);
-            starting.failed(file);
-            fail(e);
+            giveUp(starting, e);
+            return;
+        }
+        stage(starting);
+    }
+
+    private void stage(FileMono<T> starting) {
+        try {
+            id = starting.stage(this);
+            inKernel = id != FileMono.LATER;
+        } catch (RuntimeException e) {
+            starting.end();
+            giveUp(starting, e);
+        }
+    }
+
+    private void giveUp(FileMono<T> starting, RuntimeException e) {
+        file.ended(this);
+        starting.failed(file);
+        fail(e);
+    }
+
+    /** On the loop: what it had to wait for is there. */
+    void resume() {
+        FileMono<T> starting = Objects.requireNonNull(mono);
+        if (state == REQUESTED && !file.loop().isDisposed()) {
+            stage(starting);
+        } else {
+            starting.end();
+            giveUp(starting, FileMono.rejected(file));
         }
     }
 

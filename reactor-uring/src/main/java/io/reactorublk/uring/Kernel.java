@@ -3,6 +3,7 @@ package io.reactorublk.uring;
 import io.reactorublk.uring.abi.linux_h;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.BitSet;
 import java.util.List;
 
 /**
@@ -62,11 +63,17 @@ public interface Kernel {
     List<String> list(String directory);
 
     /**
-     * {@code mmap(2)}. The mapping ends with the arena, by {@code munmap(2)}.
+     * {@code mmap(2)}. The mapping ends with the arena, by {@code munmap(2)}; it does not need the descriptor any more.
      *
      * @param fd what to map, or -1 with {@code MAP_ANONYMOUS}
      */
     MemorySegment mmap(int fd, long offset, long length, int protection, int flags, Arena arena);
+
+    /** {@code ftruncate(2)}: makes a file so long; what it grows by reads as zeroes. */
+    void ftruncate(int fd, long lengthBytes);
+
+    /** {@code lseek(2)} to the end: how long a file is, in bytes. Nobody here reads or writes at a position that a file remembers. */
+    long lseekEnd(int fd);
 
     /** {@code mlock(2)}: touches every page and keeps it in memory until it is unmapped. */
     void mlock(MemorySegment memory);
@@ -79,6 +86,15 @@ public interface Kernel {
 
     /** {@code prctl(2)} on the calling thread. */
     void prctl(int option, long argument);
+
+    /**
+     * {@code sched_setaffinity(2)} of the calling thread: from now on it runs on these CPUs only, and so do threads that it
+     * starts.
+     *
+     * @param cpus by number; those that the machine does not have, or that this process may not use, are left out
+     * @throws KernelException EINVAL if none is left
+     */
+    void schedSetaffinity(BitSet cpus);
 
     /** The clock that deadlines are measured by, in ns; {@link System#nanoTime} on a real kernel. */
     long nanoTime();

@@ -13,6 +13,7 @@ import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
+import java.util.BitSet;
 import java.util.List;
 
 /**
@@ -45,6 +46,8 @@ final class LinuxKernel implements Kernel {
     private static final MethodHandle MMAP = function("mmap",
             FunctionDescriptor.of(ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
     private static final MethodHandle MUNMAP = function("munmap", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
+    private static final MethodHandle FTRUNCATE = function("ftruncate", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG));
+    private static final MethodHandle LSEEK = function("lseek", FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_INT));
     private static final MethodHandle MLOCK = function("mlock", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
     private static final MethodHandle EVENTFD = function("eventfd", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT));
     private static final MethodHandle EVENTFD_WRITE =
@@ -52,8 +55,12 @@ final class LinuxKernel implements Kernel {
     private static final MethodHandle PRCTL = function("prctl",
             FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
             Linker.Option.firstVariadicArg(1));
+    private static final MethodHandle SCHED_SETAFFINITY =
+            function("sched_setaffinity", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS));
 
+    private static final int THIS_THREAD = 0;
     private static final long MAP_FAILED = -1;
+    private static final int SEEK_END = 2;
 
     private LinuxKernel() {}
 
@@ -160,6 +167,29 @@ final class LinuxKernel implements Kernel {
     }
 
     @Override
+    public void ftruncate(int fd, long lengthBytes) {
+        try {
+            MemorySegment state = CALL_STATE_OF_THREAD.get();
+            KernelException.check("ftruncate to " + lengthBytes + " bytes",
+                    resultOf((int) FTRUNCATE.invokeExact(state, fd, lengthBytes), state));
+        } catch (Throwable e) {
+            throw rethrow(e);
+        }
+    }
+
+    @Override
+    public long lseekEnd(int fd) {
+        try {
+            MemorySegment state = CALL_STATE_OF_THREAD.get();
+            long end = (long) LSEEK.invokeExact(state, fd, 0L, SEEK_END);
+            if (end < 0) throw new KernelException("lseek", Errno.of(-(int) ERRNO.get(state, 0L)));
+            return end;
+        } catch (Throwable e) {
+            throw rethrow(e);
+        }
+    }
+
+    @Override
     public void mlock(MemorySegment memory) {
         try {
             MemorySegment state = CALL_STATE_OF_THREAD.get();
@@ -200,6 +230,23 @@ final class LinuxKernel implements Kernel {
             MemorySegment state = CALL_STATE_OF_THREAD.get();
             int result = (int) PRCTL.invokeExact(state, option, argument, 0L, 0L, 0L);
             KernelException.check("prctl(" + option + ", " + argument + ")", resultOf(result, state));
+        } catch (Throwable e) {
+            throw rethrow(e);
+        }
+    }
+
+    @Override
+    public void schedSetaffinity(BitSet cpus) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment mask = arena.allocateFrom(JAVA_LONG, cpus.toLongArray());
+            MemorySegment state = CALL_STATE_OF_THREAD.get();
+            int result = (int) SCHED_SETAFFINITY.invokeExact(state, THIS_THREAD, mask.byteSize(), mask);
+            int refusal = resultOf(result, state);
+            if (refusal < 0) {
+                Errno errno = Errno.of(refusal);
+                throw new KernelException("sched_setaffinity to CPUs " + cpus, errno,
+                        errno == Errno.EINVAL ? "This process may use none of them; see Cpus_allowed_list in /proc/self/status" : "");
+            }
         } catch (Throwable e) {
             throw rethrow(e);
         }

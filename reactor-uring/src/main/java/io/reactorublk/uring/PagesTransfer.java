@@ -19,15 +19,16 @@ final class PagesTransfer implements CompletionHandler {
         this.transfer = transfer;
     }
 
-    /** Stages the chain. Returns the id of the transfer itself, for {@link Ring#cancel}. */
-    static long stage(Ring ring, CompletionHandler handler, IoBuffer.Pages pages, FileTransfer operation) {
+    /** Stages the chain, if there is a place for it. Returns the id of the transfer itself, for {@link Ring#cancel}. */
+    static long stage(Ring ring, FileOperation<Integer> operation, IoBuffer.Pages pages, FileTransfer transfer) {
+        int index = ring.takeBuffer(operation::resume);
+        if (index < 0) return FileMono.LATER;
         ring.reserve(3);
-        int index = ring.takeBuffer();
-        PagesTransfer chain = new PagesTransfer(handler);
+        PagesTransfer chain = new PagesTransfer(operation);
         Sqe sqe = ring.stage(chain::onRegistered);
         pages.registrar().register(sqe, index);
         sqe.link();
-        long id = operation.write(ring.stage(chain), new IoBuffer.Fixed(ring, index, pages.offset(), pages.length()))
+        long id = transfer.write(ring.stage(chain), new IoBuffer.Fixed(ring, index, pages.offset(), pages.length()))
                 .hardLink().id();
         pages.registrar().unregister(ring.stage((result, flags) -> ring.giveBuffer(index)), index);
         return id;

@@ -20,6 +20,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.BitSet;
 import java.util.Objects;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -64,6 +65,8 @@ public final class Ring implements AutoCloseable {
     private @Nullable SpareBuffers spareBuffers;
     private long enters;
     private int completingInline;
+    /** Whether everything was cancelled: what still ends may be the last that does, so that none of it is waited for in vain. */
+    private boolean ending;
     private boolean closed;
 
     /**
@@ -72,10 +75,15 @@ public final class Ring implements AutoCloseable {
      * @throws KernelException if the kernel refuses; nothing is left behind
      */
     public static Ring open(Kernel kernel, RingConfig config) {
-        return new Ring(kernel, config);
+        return open(kernel, config, e -> {});
     }
 
-    private Ring(Kernel kernel, RingConfig config) {
+    /** The same, of whose handlers somebody hears what they throw. */
+    static Ring open(Kernel kernel, RingConfig config, Consumer<Throwable> whenHandlerFails) {
+        return new Ring(kernel, config, whenHandlerFails);
+    }
+
+    private Ring(Kernel kernel, RingConfig config, Consumer<Throwable> whenHandlerFails) {
         this.kernel = kernel;
         MemorySegment params = kernel.allocate(io_uring_params.layout().byteSize(), arena);
         try {
@@ -97,7 +105,7 @@ public final class Ring implements AutoCloseable {
                     map((long) io_uring_params.sq_entries(params) * entryBytes, io_uring_h.IORING_OFF_SQES());
             submissions = new SubmissionQueue(rings, entries, params, entryBytes);
             if ((setupFlags & io_uring_h.IORING_SETUP_NO_SQARRAY()) == 0) submissions.identityArray(params);
-            completions = new CompletionQueue(rings, params);
+            completions = new CompletionQueue(rings, params, whenHandlerFails);
             handlers = new HandlerTable(submissions.capacity());
             sqe = new Sqe(entries);
             timespec = kernel.allocate(__kernel_timespec.layout().byteSize(), arena);
@@ -229,8 +237,9 @@ public final class Ring implements AutoCloseable {
         stage(CompletionHandler.IGNORE).cancel(id, 0);
     }
 
-    /** Asks the kernel to cancel whatever it can. */
+    /** Asks the kernel to cancel whatever it can, as who closes the ring does: from now on each completion ends a wait. */
     public void cancelAll() {
+        ending = true;
         stage(CompletionHandler.IGNORE)
                 .cancel(0, io_uring_h.IORING_ASYNC_CANCEL_ANY() | io_uring_h.IORING_ASYNC_CANCEL_ALL());
     }
@@ -242,7 +251,7 @@ public final class Ring implements AutoCloseable {
      * @param timeoutNanos for at most how long, or {@link #FOREVER}
      */
     public void enter(boolean wait, long timeoutNanos) {
-        int minComplete = wait ? 1 + completingInline : 0;
+        int minComplete = !wait ? 0 : ending ? 1 : 1 + completingInline;
         completingInline = 0;
         int result;
         if (wait && timeoutNanos != FOREVER) {
@@ -331,18 +340,19 @@ public final class Ring implements AutoCloseable {
 
     /**
      * Registers a table of empty buffers: the first {@code named} are for {@link #updateBuffer} and for drivers, the
-     * {@code spare} ones behind them for operations on {@link IoBuffer.Pages}, one each while it is under way. A ring without
-     * a table gets one of {@value #SPARE_BUFFERS} spare ones with the first such operation. At most 16384 together.
+     * {@code spare} ones behind them for operations on {@link IoBuffer.Pages}, one each while it is under way; those that
+     * find none free wait for one. A ring without a table gets one of {@value #SPARE_BUFFERS} spare ones with the first such
+     * operation. At most 16384 together.
      */
     public void registerBuffers(int named, int spare) {
         registerSparse(io_uring_h.IORING_REGISTER_BUFFERS2(), named + spare);
         spareBuffers = new SpareBuffers(named, spare);
     }
 
-    /** Takes a place in the table for one operation. */
-    int takeBuffer() {
+    /** Takes a place in the table for one operation, or returns -1 and runs the waiter once there is one. */
+    int takeBuffer(Runnable waiter) {
         if (spareBuffers == null) registerBuffers(0, SPARE_BUFFERS);
-        return Objects.requireNonNull(spareBuffers).take();
+        return Objects.requireNonNull(spareBuffers).take(waiter);
     }
 
     /** Gives the place back, empty. */

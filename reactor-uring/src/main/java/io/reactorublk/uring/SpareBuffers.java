@@ -1,10 +1,17 @@
 package io.reactorublk.uring;
 
-/** The places of a ring's buffer table that are free for operations on {@link IoBuffer.Pages}, as a stack. On the loop. */
+import java.util.ArrayDeque;
+import java.util.Queue;
+
+/**
+ * The places of a ring's buffer table that are free for operations on {@link IoBuffer.Pages}, as a stack, and who waits for one:
+ * a request that is split into many parts may want more than there are. On the loop.
+ */
 final class SpareBuffers {
 
     private final int[] free;
     private int count;
+    private final Queue<Runnable> waiting = new ArrayDeque<>();
 
     SpareBuffers(int first, int count) {
         free = new int[count];
@@ -12,19 +19,27 @@ final class SpareBuffers {
     }
 
     /**
-     * Takes one.
+     * Takes one, or returns -1 and runs the waiter once one is free. That happens: a place is taken by an operation under
+     * way only, and each of these ends, with the loop at the latest.
      *
-     * @throws KernelException ENOBUFS if all are in use
+     * @throws KernelException ENOBUFS if there are none at all
      */
-    int take() {
-        if (count == 0) {
-            throw new KernelException("register a driver's pages", Errno.ENOBUFS, "All " + free.length
-                    + " spare places of this ring's buffer table are in use; register more with registerBuffers(named, spare)");
+    int take(Runnable waiter) {
+        if (count > 0) return free[--count];
+        if (free.length == 0) {
+            throw new KernelException("register a driver's pages", Errno.ENOBUFS,
+                    "This ring's buffer table has no spare places; register some with registerBuffers(named, spare)");
         }
-        return free[--count];
+        waiting.add(waiter);
+        return -1;
     }
 
     void give(int index) {
         free[count++] = index;
+        while (count > 0) {                                            // who was cancelled meanwhile takes none
+            Runnable waiter = waiting.poll();
+            if (waiter == null) return;
+            waiter.run();
+        }
     }
 }

@@ -117,6 +117,11 @@ public final class Sqe {
         return op(io_uring_h.IORING_OP_FALLOCATE(), fd).off(offset).addr(length).len(mode);
     }
 
+    /** {@code posix_fadvise(2)}; a length of 0 reaches to the end of the file. */
+    public Sqe fadvise(int fd, int advice, long offset, int length) {
+        return op(io_uring_h.IORING_OP_FADVISE(), fd).off(offset).len(length).opFlags(advice);
+    }
+
     /** {@code openat(2)}; {@code path} is the address of a zero-terminated string. */
     public Sqe openat(int directory, long path, int flags, int mode) {
         return op(io_uring_h.IORING_OP_OPENAT(), directory).addr(path).len(mode).opFlags(flags);

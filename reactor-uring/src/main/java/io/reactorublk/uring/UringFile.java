@@ -197,6 +197,16 @@ public final class UringFile {
         return new FileAllocation(this, FileAllocation.Mode.ALLOCATE, offset, length).assembled();
     }
 
+    /**
+     * Forgets what the page cache keeps of the file, but for what is dirty, so that it will be read from the disk again:
+     * {@code POSIX_FADV_DONTNEED} of {@code posix_fadvise(2)}. That is the way to what the disk really holds after a failed
+     * {@link #sync}: until then Linux takes what it could not write for clean. It is advice only. Pages that others have mapped,
+     * or use at the moment, stay.
+     */
+    public Mono<Void> dropCache() {
+        return new FileAdvice(this, linux_h.POSIX_FADV_DONTNEED()).assembled();
+    }
+
     /** What the file is now, {@code statx(2)}. */
     public Mono<FileStatus> status() {
         return new FileStatusQuery(this).assembled();

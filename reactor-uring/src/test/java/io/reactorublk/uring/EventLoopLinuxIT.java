@@ -3,7 +3,10 @@ package io.reactorublk.uring;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.List;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Nested;
@@ -96,7 +99,9 @@ class EventLoopLinuxIT {
                 aboutToWrite.countDown();
                 awaitUninterruptibly(write);
             });
-            Thread waker = Thread.ofPlatform().start(loop::wakeUp);
+            Thread waker = Thread.ofPlatform().start(() -> {
+                while (aboutToWrite.getCount() > 0) loop.wakeUp();     // one that is awake need not be woken
+            });
             aboutToWrite.await();
             loop.dispose();
             try {
@@ -107,6 +112,22 @@ class EventLoopLinuxIT {
             }
             waker.join();
             world.get(loop.disposeGracefully());
+        }
+
+        /** Each turn here works 2 ms, unless something else has the CPU, and then sleeps 20 ms: who counts both tells of more. */
+        @Test
+        void aTurnIsAsLongAsItWorked() throws InterruptedException {
+            BlockingQueue<Long> told = new LinkedBlockingQueue<>();
+            onLoop(() -> loop.sampleTurns(told::add));
+            loop.schedulePeriodically(() -> {
+                long end = System.nanoTime() + 2_000_000;
+                while (System.nanoTime() < end) Thread.onSpinWait();
+            }, 0, 20, TimeUnit.MILLISECONDS);
+            told.take();                                               // of the turn that brought us here
+            world.await(() -> {
+                Long nanos = told.poll();
+                return nanos != null && nanos >= 2_000_000 && nanos <= 18_000_000;
+            });
         }
 
         private static void awaitUninterruptibly(CountDownLatch latch) {

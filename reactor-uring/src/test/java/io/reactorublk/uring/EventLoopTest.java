@@ -75,9 +75,25 @@ class EventLoopTest {
         }
         assertThat(told).singleElement().isInstanceOf(KernelException.class);
         memory.settle();
-        assertThat(memory.openDescriptors()).as("its ring and its wake-up are left to the kernel").isEqualTo(2);
-        memory.kill();
-        assertThat(memory.openDescriptors()).isZero();
+        assertThat(memory.openDescriptors()).as("its ring is closed; to its wake-up somebody may be about to write").isEqualTo(1);
+    }
+
+    /** Reactor gives such an error to nobody, so who waits for its signal would wait for ever. */
+    @Test
+    void aLoopDiesOfWhatIsFatalForTheJvm() {
+        MemoryKernel memory = MemoryKernel.create();
+        EventLoop loop = EventLoop.start(memory, "loop", RingConfig.DEFAULT);
+        List<Throwable> told = new ArrayList<>();
+        loop.onDispose().subscribe(nothing -> {}, told::add);
+        loop.execute(() -> {
+            throw new OutOfMemoryError("for a test");
+        });
+        try (LogCapture log = LogCapture.of(EventLoop.class)) {
+            assertThatThrownBy(memory::settle).isInstanceOf(OutOfMemoryError.class);
+            assertThat(log.thrown()).hasSize(1);
+        }
+        assertThat(told).singleElement().isInstanceOf(OutOfMemoryError.class);
+        assertThat(loop.isDisposed()).isTrue();
     }
 
     @Test

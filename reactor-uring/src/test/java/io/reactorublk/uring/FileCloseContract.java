@@ -18,8 +18,8 @@ abstract class FileCloseContract extends FileHarness {
 
     private static Stream<Mono<?>> allOperations(UringFile file, IoBuffer.Segment buffer) {
         return Stream.of(file.read(buffer, 0), file.write(buffer, 0), file.readv(List.of(buffer), 0),
-                file.writev(List.of(buffer), 0), file.sync(), file.dataSync(), file.punchHole(0, 1), file.zeroRange(0, 1),
-                file.allocate(0, 1), file.status());
+                file.writev(List.of(buffer), 0), file.sync(), file.dataSync(), file.dropCache(), file.punchHole(0, 1),
+                file.zeroRange(0, 1), file.allocate(0, 1), file.status());
     }
 
     @Test

@@ -31,6 +31,14 @@ class FileLinuxIT {
     }
 
     @Nested
+    class Sharing extends SharedFileContract {
+        @Override
+        World newWorld() {
+            return new LinuxWorld();
+        }
+    }
+
+    @Nested
     class Space extends FileSpaceContract {
         @Override
         World newWorld() {

@@ -64,6 +64,19 @@ abstract class FileSpaceContract extends FileHarness {
     }
 
     @Test
+    void whatIsDirtyOutlivesTheCache() {
+        UringFile file = fileWith("x".repeat(20_000));
+        write(file, buffer("dirty"), 5000);
+        world.get(file.dropCache());
+        assertThat(content(file)).isEqualTo("x".repeat(5000) + "dirty" + "x".repeat(20_000 - 5005));
+    }
+
+    @Test
+    void aPipeHasNoCacheToDrop() {
+        assertRefused(Errno.ESPIPE, openPipe().dropCache()).hasMessageContaining("fadvise").hasMessageContaining("no page cache");
+    }
+
+    @Test
     void aHoleReadsAsZeroesAndKeepsTheSize() {
         UringFile file = fileWith("x".repeat(20_000));
         getIfSupported(Errno.EOPNOTSUPP, file.punchHole(4096, 8192));

@@ -92,4 +92,12 @@ class FileTest {
             return chance.world();
         }
     }
+
+    @Nested
+    class Sharing extends SharedFileContract {
+        @Override
+        World newWorld() {
+            return new Chance(null).world();
+        }
+    }
 }

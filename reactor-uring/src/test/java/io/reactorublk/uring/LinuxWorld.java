@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
@@ -114,6 +115,17 @@ final class LinuxWorld implements World {
     }
 
     @Override
+    public Path sharedPath() {
+        Path file = fileWithoutZeroRange();
+        try {
+            Files.delete(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return file;
+    }
+
+    @Override
     public void await(BooleanSupplier condition) {
         Awaitility.await().atMost(LIMIT)
                 .pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(2)).until(condition::getAsBoolean);
@@ -134,6 +146,24 @@ final class LinuxWorld implements World {
         return mono.block(LIMIT);
     }
 
+    /** Read by the loop's own thread: looked for by name, one that has just started has none yet. */
+    @Override
+    public BitSet affinity(EventLoop loop) {
+        return get(Mono.fromCallable(() -> allowed(Files.readAllLines(Path.of("/proc/thread-self/status")))).subscribeOn(loop));
+    }
+
+    /** {@code Cpus_allowed_list: 0-3,7}. */
+    private static BitSet allowed(List<String> status) {
+        String key = "Cpus_allowed_list:";
+        String list = status.stream().filter(line -> line.startsWith(key)).findFirst().orElseThrow().substring(key.length()).strip();
+        BitSet cpus = new BitSet();
+        for (String range : list.split(",", -1)) {
+            String[] ends = range.split("-", -1);
+            cpus.set(Integer.parseInt(ends[0]), Integer.parseInt(ends[ends.length - 1]) + 1);
+        }
+        return cpus;
+    }
+
     @Override
     public long descriptors() {
         try (Stream<Path> open = Files.list(Path.of("/proc/self/fd"))) {
@@ -150,7 +180,7 @@ final class LinuxWorld implements World {
             kernel().close(pipe.writer());
         }
         try (Stream<Path> all = Files.walk(directory)) {
-            for (Path path : elsewhere) Files.delete(path);
+            for (Path path : elsewhere) Files.deleteIfExists(path);
             for (Path path : all.sorted(Comparator.reverseOrder()).toList()) Files.delete(path);
         } catch (IOException e) {
             throw new UncheckedIOException(e);

@@ -42,6 +42,16 @@ abstract class LoopEndContract extends LoopHarness {
     }
 
     @Test
+    void theLastCompletionOfAllIsNotSleptThrough() {
+        Pipe pipe = world.pipe();
+        onLoop(() -> loop.ring().stage((result, flags) -> {
+            loop.ring().stage(CompletionHandler.IGNORE).nop();
+            loop.ring().expectInline();
+        }).read(pipe.reader(), buffer(1), 0));
+        world.get(loop.disposeGracefully());
+    }
+
+    @Test
     void tasksAcceptedBeforeTheEndRun() {
         AtomicInteger ran = new AtomicInteger();
         for (int i = 0; i < 5000; i++) loop.execute(ran::incrementAndGet);

@@ -6,6 +6,7 @@ import io.reactorublk.uring.abi.linux_h;
 import io.reactorublk.uring.memory.MemoryKernel;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -24,6 +25,7 @@ import reactor.core.publisher.Mono;
 final class MemoryWorld implements World {
 
     private static final String DIRECTORY = "/world";
+    private static final int CPUS = 4;
     private static final long LIMIT_NANOS = 60_000_000_000L;
     /** A loop that other threads keep busy would else never see time pass. */
     private static final int STEPS_BEFORE_TIME_PASSES = 10;
@@ -100,6 +102,11 @@ final class MemoryWorld implements World {
     }
 
     @Override
+    public Path sharedPath() {
+        return Path.of("/dev/shm/file-" + files++);
+    }
+
+    @Override
     public Path fileWithoutDirect() {
         Path path = freshPath();
         kernel.file(path.toString()).withoutDirect();
@@ -142,6 +149,13 @@ final class MemoryWorld implements World {
         Throwable failure = error.get();
         if (failure != null) throw reactor.core.Exceptions.propagate(failure);
         return value.get();
+    }
+
+    @Override
+    public BitSet affinity(EventLoop loop) {
+        BitSet bound = kernel.affinity(loop.name());
+        if (bound.isEmpty()) bound.set(0, CPUS);
+        return bound;
     }
 
     @Override

@@ -190,21 +190,72 @@ class PagesTransferTest {
         assertPlacesAreFree();
     }
 
-    @Test
-    void whereNoPlaceIsFreeAnOperationIsRefusedBeforeItIsStaged() {
+    private List<CompletableFuture<Integer>> fillAllPlaces() {
         disk.latency(LATENCY);
         List<CompletableFuture<Integer>> reads = new ArrayList<>();
         for (int i = 0; i < SPARE; i++) reads.add(read(i, 1));
         kernel.settle();
         events.clear();
-        CompletableFuture<Integer> refused = read(0, 7);
+        return reads;
+    }
+
+    @Test
+    void whereNoPlaceIsFreeOperationsWaitInOrder() {
+        List<CompletableFuture<Integer>> reads = fillAllPlaces();
+        List<CompletableFuture<Integer>> late = List.of(read(2, 1), read(3, 1), read(4, 3));
         kernel.settle();
-        assertFailed(refused, Errno.ENOBUFS);
-        assertThat(events).containsExactly("begin", "end");
-        assertThat(reads).noneMatch(CompletableFuture::isDone);
+        assertThat(events).as("nothing asked of the kernel").containsExactly("begin", "begin", "begin");
         finish();
         assertThat(reads).allSatisfy(read -> assertThat(read).isCompletedWithValue(1));
+        assertThat(late).noneMatch(CompletableFuture::isDone);
+        finish();
+        assertThat(late.subList(0, 2)).allSatisfy(read -> assertThat(read).isCompletedWithValue(1));
+        assertThat(late.get(2)).isNotDone();
+        finish();
+        assertThat(late.get(2)).isCompletedWithValue(3);
+        assertThat(text()).isEqualTo("content");
         assertPlacesAreFree();
+    }
+
+    @Test
+    void whoIsCancelledWhileWaitingTakesNoPlace() {
+        fillAllPlaces();
+        Disposable cancelled = file.read(new IoBuffer.Pages(owner, 0, 7), 0).subscribe(n -> events.add("value"));
+        CompletableFuture<Integer> next = read(3, 4);
+        kernel.settle();
+        cancelled.dispose();
+        finish();
+        finish();
+        assertThat(next).isCompletedWithValue(4);
+        assertThat(events).doesNotContain("value").filteredOn("begin"::equals).hasSize(2);
+        assertThat(text()).isEqualTo("co.tent");
+        assertPlacesAreFree();
+    }
+
+    @Test
+    void theEndOfTheLoopIsTheEndOfWaiting() {
+        fillAllPlaces();
+        CompletableFuture<Integer> waiting = read(0, 7);
+        kernel.settle();
+        loop.dispose();
+        finish();
+        assertThat(waiting).isCompletedExceptionally();
+        assertThat(events).filteredOn("begin"::equals).hasSize(1);
+        assertThat(events).filteredOn("end"::equals).hasSize(1 + SPARE);
+    }
+
+    @Test
+    void aTableWithoutSparePlacesRefusesAtOnce() {
+        EventLoop other = EventLoop.start(kernel, "no-places", RingConfig.DEFAULT);
+        other.execute(() -> other.ring().registerBuffers(1, 0));
+        CompletableFuture<Integer> read = UringFile.open(other, Path.of("/disk"), READ)
+                .flatMap(opened -> opened.read(new IoBuffer.Pages(owner, 0, 7), 0).doFinally(end -> opened.close().subscribe()))
+                .toFuture();
+        kernel.settle();
+        assertFailed(read, Errno.ENOBUFS);
+        assertThat(events).containsExactly("begin", "end");
+        other.disposeGracefully().subscribe();
+        kernel.settle();
     }
 
     @Test

@@ -1,6 +1,7 @@
 package io.reactorublk.uring;
 
 import java.nio.file.Path;
+import java.util.BitSet;
 import java.util.function.BooleanSupplier;
 import reactor.core.publisher.Mono;
 
@@ -37,6 +38,9 @@ interface World extends AutoCloseable {
     /** A new file on a file system without {@code FALLOC_FL_ZERO_RANGE}. */
     Path fileWithoutZeroRange();
 
+    /** A path in {@code /dev/shm} where no file is yet; what a test makes there is gone with this world. */
+    Path sharedPath();
+
     /** Waits until this is so, and fails if it never is. */
     void await(BooleanSupplier condition);
 
@@ -45,6 +49,9 @@ interface World extends AutoCloseable {
 
     /** The value of a Mono, or null if it completes empty; throws its error. */
     <T> T get(Mono<T> mono);
+
+    /** The CPUs that the thread of a loop may run on. */
+    BitSet affinity(EventLoop loop);
 
     /** How many descriptors are open. */
     long descriptors();

@@ -86,6 +86,15 @@ public class linux_h extends abi_shared {
     public static int AT_EMPTY_PATH() {
         return AT_EMPTY_PATH;
     }
+    private static final int POSIX_FADV_DONTNEED = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * #define POSIX_FADV_DONTNEED 4
+     * }
+     */
+    public static int POSIX_FADV_DONTNEED() {
+        return POSIX_FADV_DONTNEED;
+    }
     private static final int FALLOC_FL_KEEP_SIZE = (int)1L;
     /**
      * {@snippet lang=c :

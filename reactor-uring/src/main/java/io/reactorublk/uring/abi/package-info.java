@@ -9,14 +9,16 @@
  * $JEXTRACT $INCLUDE --output java @jextract/io_uring.args $HEADERS/usr/include/linux/io_uring.h
  * $JEXTRACT $INCLUDE --output java @jextract/errno.args $HEADERS/usr/include/linux/errno.h
  * $JEXTRACT $INCLUDE --output java @jextract/linux.args jextract/linux_all.h
- * sed -i -e '/withTargetLayout/d' \
+ * sed -i -e '/withTargetLayout/d' -e '/ C_LONG = /d' \
  *     -e 's/= ((AddressLayout)\(.*\))$/= (AddressLayout)\1;/' \
  *     java/io/reactorublk/uring/abi/abi_shared.java
  * }
  *
  * <p>The {@code sed} is the only edit. {@code withTargetLayout} is a restricted method, and
  * {@code abi_shared} would call it as soon as anybody asks for a constant. Nothing here has a
- * pointer in it, so the layout of a pointer's target is not missed.
+ * pointer in it, so the layout of a pointer's target is not missed. {@code C_LONG} is taken
+ * for 64 bits, which it is not everywhere: on Windows no constant could be asked for. Nothing here
+ * uses it.
  *
  * <p>{@code $HEADERS} is where the Debian package linux-libc-dev 7.2.13-1 was unpacked, and
  * {@code $JEXTRACT} is jextract at commit f9866df3a178 of 2026-08-21, with libclang 14.0.6: since
@@ -32,6 +34,7 @@
  * 66a5ad60566fdd62e41701bcfc42bfeca5e5696ad1d47d78981575e0c51622be  asm-generic/errno.h
  * 2c148e92b8318deeb767fabd60822113e575ee664ff09a1873aed8f7a495793c  asm-generic/errno-base.h
  * cbaaae4a5c71c5988ccffa4b292770be689e90ce6246f77237518bd4f1658eba  linux/eventfd.h
+ * 222f9d0ce45ce75c51926b56259258d78254b17d5e6a87b6dddf082f22865100  linux/fadvise.h
  * 67210a836eee09c18aa02e4c18d12291f97267d3fbaaf5d6ae215837852cd777  linux/falloc.h
  * 97a6f7544099b95d90b217acd59ec32301ef9f950d12532deed07eea50ab2356  linux/fcntl.h
  * b56fbe3b81f4670b85384e933b02b67bdfa95629c6686544e090eb14c99f09ba  asm-generic/fcntl.h

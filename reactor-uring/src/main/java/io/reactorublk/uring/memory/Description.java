@@ -97,8 +97,18 @@ abstract class Description {
         return Errno.EINVAL.result();
     }
 
+    /** {@code ftruncate(2)}. */
+    int truncate(long lengthBytes) {
+        return Errno.EINVAL.result();
+    }
+
     int allocate(int mode, long offset, long length) {
         return Errno.ENODEV.result();
+    }
+
+    /** {@code posix_fadvise(2)}, which most files ignore. */
+    int advise(int advice) {
+        return 0;
     }
 
     /** {@code S_IF*} and permissions. */

@@ -8,7 +8,7 @@ import io.reactorublk.uring.abi.statx;
 import java.lang.foreign.MemorySegment;
 import java.util.function.IntSupplier;
 
-/** What a thread would do with a file by a system call of its own: open, sync, allocate, ask, close. */
+/** What a thread would do with a file by a system call of its own: open, sync, allocate, advise, ask, close. */
 final class FileCall extends Operation {
 
     FileCall(MemoryRing ring, Entry entry) {
@@ -26,6 +26,9 @@ final class FileCall extends Operation {
             Description file = file();
             if (!file.opensForWriting()) throw new KernelException("fallocate", Errno.EBADF);
             kernel.onDisk(file, () -> run(() -> file.allocate(entry.len, entry.off, entry.addr)));
+        } else if (opcode == io_uring_h.IORING_OP_FADVISE()) {
+            Description file = file();
+            kernel.maybeLater(() -> run(() -> file.advise(entry.opFlags)));
         } else if (opcode == io_uring_h.IORING_OP_OPENAT()) {
             String path = kernel.path(entry.fd, entry.addr);
             kernel.maybeLater(() -> run(() -> kernel.open(path, entry.opFlags, entry.len)));

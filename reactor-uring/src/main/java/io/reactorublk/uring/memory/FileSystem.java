@@ -3,6 +3,7 @@ package io.reactorublk.uring.memory;
 import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.KernelException;
 import io.reactorublk.uring.abi.linux_h;
+import java.io.File;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -14,11 +15,15 @@ final class FileSystem {
 
     private static final int MAX_PATH_BYTES = 4096;
     private static final int MAX_NAME_BYTES = 255;
+    /** Where {@code tmpfs} is: files that are nothing but memory. */
+    private static final String SHARED = "/dev/shm";
 
     private sealed interface Node {
         record Regular(MemoryFile file) implements Node {}
 
         record Directory() implements Node {}
+
+        record Shared(SharedFile file) implements Node {}
 
         record Fifo(MemoryPipe pipe) implements Node {}
 
@@ -31,6 +36,7 @@ final class FileSystem {
     FileSystem(MemoryKernel kernel) {
         this.kernel = kernel;
         nodes.put("/", new Node.Directory());
+        directory(SHARED);
     }
 
     /**
@@ -45,13 +51,14 @@ final class FileSystem {
         Node node = nodes.get(path);
         if (node == null) {
             if ((flags & linux_h.O_CREAT()) == 0) throw refused(path, Errno.ENOENT);
-            node = new Node.Regular(new MemoryFile(kernel.agenda()));
+            node = SHARED.equals(parent(path)) ? new Node.Shared(new SharedFile()) : new Node.Regular(new MemoryFile(kernel.agenda()));
             nodes.put(path, node);
         } else if ((flags & linux_h.O_CREAT()) != 0 && (flags & linux_h.O_EXCL()) != 0) {
             throw refused(path, Errno.EEXIST);
         }
         return switch (node) {
             case Node.Regular(MemoryFile file) -> OpenRegularFile.open(path, file, flags);
+            case Node.Shared(SharedFile file) -> file.open(kernel.addresses(), flags);
             case Node.Fifo(MemoryPipe pipe) -> pipe.open(flags);
             case Node.Device(CharacterDevice device) -> new OpenDevice(flags, device.open(kernel));
             case Node.Directory() -> {
@@ -116,14 +123,21 @@ final class FileSystem {
         }
     }
 
-    /** The power fails. A file that was made and never synced may be gone with its content, but not its name. */
+    /** The power fails, and what was in memory only is gone. A file that was made and never synced may be gone with its content, but not its name. */
     void crash() {
+        nodes.values().removeIf(Node.Shared.class::isInstance);
         for (Node node : nodes.values()) {
             if (node instanceof Node.Regular(MemoryFile file)) file.crash();
         }
     }
 
     private static String absolute(String path) {
+        return absolute(path, File.separatorChar);
+    }
+
+    /** As the paths of this kernel are, also if they are written as those of the machine below it. */
+    static String absolute(String anyPath, char separator) {
+        String path = anyPath.replace(separator, '/');
         String absolute = path.startsWith("/") ? path : "/" + path;
         return absolute.length() > 1 && absolute.endsWith("/") ? absolute.substring(0, absolute.length() - 1) : absolute;
     }

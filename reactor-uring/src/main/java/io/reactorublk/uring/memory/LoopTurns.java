@@ -2,6 +2,7 @@ package io.reactorublk.uring.memory;
 
 import io.reactorublk.uring.EventLoop;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -13,6 +14,7 @@ final class LoopTurns {
 
         private final EventLoop loop;
         private @Nullable Wait wait;
+        private final BitSet cpus = new BitSet();
 
         Turner(EventLoop loop) {
             this.loop = loop;
@@ -41,6 +43,15 @@ final class LoopTurns {
             return loop.turn();
         }
 
+        void bindTo(BitSet some) {
+            cpus.clear();
+            cpus.or(some);
+        }
+
+        BitSet cpus() {
+            return (BitSet) cpus.clone();
+        }
+
         String name() {
             return loop.name();
         }
@@ -50,6 +61,11 @@ final class LoopTurns {
 
     void add(EventLoop loop) {
         turners.add(new Turner(loop));
+    }
+
+    Turner named(String name) {
+        return turners.stream().filter(turner -> turner.name().equals(name)).findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("no loop " + name + " is running"));
     }
 
     /** The loops that would not sleep now, the one that has waited longest first. */

@@ -42,6 +42,10 @@ public final class MemoryFile {
     private Pages durable = new Pages();
     /** Pages that were written and not synced. */
     private final TreeSet<Long> dirty = new TreeSet<>();
+    /** How often writing back has failed, with what the last time, and whether anybody was told of that: {@code lib/errseq.c}. */
+    private int failures;
+    private int failure;
+    private boolean failureTold = true;
     private long latencyNanos;
     private long capacityBytes = Long.MAX_VALUE;
     private boolean direct = true;
@@ -61,7 +65,7 @@ public final class MemoryFile {
      * A call of this kind fails.
      *
      * <p>A sync that fails loses what it was to write, as on Linux: it can be read until the power fails, and a second sync
-     * does not bring it back.
+     * does not bring it back. Every open file is told of it once: by its own next sync, or its next durable write.
      *
      * @param nth which one from now; 1 is the next
      */
@@ -157,6 +161,7 @@ public final class MemoryFile {
             }
         }
         dirty.clear();
+        failureTold = true;                                            // nothing in memory knows of it any more
         durable.zero(durable.size(), Long.MAX_VALUE);                  // sectors behind the end that nobody will find
         written = durable.duplicate();
     }
@@ -229,14 +234,43 @@ public final class MemoryFile {
         if (to > durable.size()) durable.resize(to);
     }
 
-    int sync() {
+    /** Writes back what is dirty. Whether that worked is asked by {@link #failureSince}. */
+    void sync() {
         int result = faults(Call.SYNC).next();
         if (result >= 0) {
             for (long page : dirty) durable.copy(written, page, 0, Pages.BYTES);
             durable.resize(written.size());
+        } else {
+            failures++;
+            failure = result;
+            failureTold = false;
         }
         dirty.clear();
-        return Math.min(result, 0);
+    }
+
+    /** Where somebody starts who opens the file now: he, too, is to be told of a failure that nobody knows of yet. */
+    int firstFailure() {
+        return failureTold ? failures : failures - 1;
+    }
+
+    /** How many times writing back has failed. */
+    int failures() {
+        return failures;
+    }
+
+    /** What somebody is told who knows of so many failures: 0, or the errno of the last one. */
+    int failureSince(int known) {
+        if (known == failures) return 0;
+        failureTold = true;
+        return failure;
+    }
+
+    /** Drops the page cache, but for what is dirty. */
+    void forget() {
+        Pages cache = written;
+        written = durable.duplicate();
+        written.resize(cache.size());
+        for (long page : dirty) written.copy(cache, page, 0, Pages.BYTES);
     }
 
     int allocate(int mode, long offset, long length) {
@@ -263,8 +297,8 @@ public final class MemoryFile {
         return 0;
     }
 
-    void truncate() {
-        changed(0, written.size());
-        written.resize(0);
+    void truncate(long lengthBytes) {
+        if (lengthBytes < written.size()) changed(lengthBytes, written.size());
+        written.resize(lengthBytes);
     }
 }

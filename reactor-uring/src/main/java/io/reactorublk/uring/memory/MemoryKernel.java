@@ -15,6 +15,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Random;
 import java.util.function.Consumer;
@@ -27,6 +28,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Nothing moves by itself. Loops are turned by {@link #settle}, time passes by {@link #advanceTime}, all of it on the
  * caller's thread; the same program with the same seed does the same things in the same order. (Other threads may make
  * system calls, such as waking a loop. What depends on when they do is not repeatable.)
+ *
+ * <p>What a program makes in {@code /dev/shm} can be mapped, by several; such a file keeps its length from then on.
  *
  * <pre>{@code
  * MemoryKernel kernel = MemoryKernel.create();
@@ -61,6 +64,7 @@ public final class MemoryKernel implements Kernel {
     private final LoopTurns loops = new LoopTurns();
     private LoopTurns.@Nullable Turner turning;
     private @Nullable Consumer<String> trace;
+    private volatile Consumer<? super Throwable> whenUncaught = e -> {};
 
     private MemoryKernel(@Nullable Random dice) {
         agenda = new Agenda(dice);
@@ -232,6 +236,28 @@ public final class MemoryKernel implements Kernel {
     /** How many mappings of memory are alive. */
     public synchronized int liveMappings() {
         return addresses.count();
+    }
+
+    /**
+     * The CPUs that a running loop has bound its thread to with {@link #schedSetaffinity}; empty if it runs anywhere.
+     *
+     * @throws IllegalArgumentException if no loop of this name is running
+     */
+    public synchronized BitSet affinity(String loop) {
+        return loops.named(loop).cpus();
+    }
+
+    /**
+     * Whether anything is due later. If nothing is, and nothing can happen now, only somebody else can make it: another thread, or a
+     * caller of this kernel's.
+     */
+    public synchronized boolean hasDeadline() {
+        return nextDeadline() != Agenda.NEVER;
+    }
+
+    /** Tells somebody of what is {@linkplain EventLoop#uncaught uncaught} on any loop; on whatever thread that happens. */
+    public void onUncaught(Consumer<? super Throwable> listener) {
+        whenUncaught = listener;
     }
 
     /** Tells somebody what happens, in words that are the same each time it happens the same way. */
@@ -415,6 +441,16 @@ public final class MemoryKernel implements Kernel {
         return fd < 0 ? addresses.map(length, arena) : descriptors.get(fd).map(offset, length, arena);
     }
 
+    @Override
+    public synchronized void ftruncate(int fd, long lengthBytes) {
+        KernelException.check("ftruncate to " + lengthBytes + " bytes", descriptors.get(fd).truncate(lengthBytes));
+    }
+
+    @Override
+    public synchronized long lseekEnd(int fd) {
+        return descriptors.get(fd).size();
+    }
+
     /** Nothing is ever swapped out here. */
     @Override
     public void mlock(MemorySegment memory) {}
@@ -434,6 +470,13 @@ public final class MemoryKernel implements Kernel {
     @Override
     public void prctl(int option, long argument) {}
 
+    /** Nobody here has a CPU to run on; what a loop was bound to is remembered for {@link #affinity}. */
+    @Override
+    public synchronized void schedSetaffinity(BitSet cpus) {
+        if (cpus.isEmpty()) throw new KernelException("sched_setaffinity to no CPU", Errno.EINVAL);
+        if (turning != null) turning.bindTo(cpus);
+    }
+
     @Override
     public long nanoTime() {
         return agenda.now();
@@ -441,6 +484,7 @@ public final class MemoryKernel implements Kernel {
 
     @Override
     public synchronized void start(EventLoop loop) {
+        loop.onUncaught(e -> whenUncaught.accept(e));
         loops.add(loop);
     }
 }

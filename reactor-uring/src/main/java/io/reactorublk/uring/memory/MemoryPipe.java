@@ -77,6 +77,11 @@ final class MemoryPipe {
         }
 
         @Override
+        int advise(int advice) {
+            return Errno.ESPIPE.result();
+        }
+
+        @Override
         int mode() {
             return S_IFIFO | 0600;
         }

@@ -14,16 +14,18 @@ final class OpenRegularFile extends Description {
     private static final int DIRECT_ALIGNMENT = 512;
 
     private final MemoryFile file;
+    private int knownFailures;
 
     private OpenRegularFile(MemoryFile file, int flags) {
         super(flags);
         this.file = file;
+        knownFailures = file.firstFailure();
     }
 
     static OpenRegularFile open(String path, MemoryFile file, int flags) {
         OpenRegularFile opened = new OpenRegularFile(file, flags);
         if (opened.isDirect() && !file.knowsDirect()) throw new KernelException("open " + path, Errno.EINVAL);
-        if (opened.has(linux_h.O_TRUNC()) && opened.opensForWriting()) file.truncate();
+        if (opened.has(linux_h.O_TRUNC()) && opened.opensForWriting()) file.truncate(0);
         return opened;
     }
 
@@ -49,7 +51,10 @@ final class OpenRegularFile extends Description {
     @Override
     int write(List<MemorySegment> pieces, long offset, boolean durable) {
         if (offset < 0 || isMisaligned(pieces, offset)) return Errno.EINVAL.result();
-        return file.write(pieces, offset, durable || has(linux_h.O_DSYNC()));
+        boolean durably = durable || has(linux_h.O_DSYNC());
+        int done = file.write(pieces, offset, durably);
+        int failure = durably && done > 0 ? newFailure() : 0;          // generic_write_sync()
+        return failure < 0 ? failure : done;
     }
 
     private boolean isMisaligned(List<MemorySegment> pieces, long offset) {
@@ -61,12 +66,33 @@ final class OpenRegularFile extends Description {
 
     @Override
     int sync() {
-        return file.sync();
+        file.sync();
+        return newFailure();
+    }
+
+    /** {@code file_check_and_advance_wb_err()}: each open file is told of a failure once, whoever caused it. */
+    private int newFailure() {
+        int failure = file.failureSince(knownFailures);
+        knownFailures = file.failures();
+        return failure;
+    }
+
+    @Override
+    int truncate(long lengthBytes) {
+        if (lengthBytes < 0 || !opensForWriting()) return Errno.EINVAL.result();
+        file.truncate(lengthBytes);
+        return 0;
     }
 
     @Override
     int allocate(int mode, long offset, long length) {
         return file.allocate(mode, offset, length);
+    }
+
+    @Override
+    int advise(int advice) {
+        if (advice == linux_h.POSIX_FADV_DONTNEED()) file.forget();
+        return 0;
     }
 
     @Override

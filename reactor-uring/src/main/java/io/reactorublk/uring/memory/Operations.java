@@ -22,6 +22,7 @@ final class Operations {
             Map.entry(io_uring_h.IORING_OP_READ_MULTISHOT(), MultishotRead::new),
             Map.entry(io_uring_h.IORING_OP_FSYNC(), FileCall::new),
             Map.entry(io_uring_h.IORING_OP_FALLOCATE(), FileCall::new),
+            Map.entry(io_uring_h.IORING_OP_FADVISE(), FileCall::new),
             Map.entry(io_uring_h.IORING_OP_OPENAT(), FileCall::new),
             Map.entry(io_uring_h.IORING_OP_CLOSE(), FileCall::new),
             Map.entry(io_uring_h.IORING_OP_STATX(), FileCall::new),

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.StructLayout;
+import java.lang.reflect.Field;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -31,6 +32,12 @@ class AbiTest {
         assertThat(checked.structs()).isGreaterThanOrEqualTo(17);
         assertThat(checked.fields()).isGreaterThan(160);
         assertThat(checked.constants()).isGreaterThan(390);
+    }
+
+    /** Where it is 32 bits long, a class that took it for 64 could not be loaded; the kernel in memory is for any machine. */
+    @Test
+    void dependsNotOnHowLongALongIs() {
+        assertThat(abi_shared.class.getFields()).extracting(Field::getName).contains("C_LONG_LONG").doesNotContain("C_LONG");
     }
 
     @ParameterizedTest

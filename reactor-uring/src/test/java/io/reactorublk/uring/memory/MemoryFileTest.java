@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.EventLoop;
+import io.reactorublk.uring.FailedSyncContract;
 import io.reactorublk.uring.IoBuffer;
 import io.reactorublk.uring.KernelException;
 import io.reactorublk.uring.RingConfig;
@@ -18,7 +19,9 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
 import reactor.core.publisher.Mono;
 import reactor.test.StepVerifier;
@@ -150,6 +153,34 @@ class MemoryFileTest {
         assertThat(content()).isEqualTo("abc3456789");
         kernel.crash();
         assertThat(content()).isEqualTo("0123456789");
+    }
+
+    /** As a real kernel does: see the same contract on a device that fails. */
+    @Nested
+    class FailedSync extends FailedSyncContract {
+
+        @Override
+        protected <T> T get(Mono<T> mono) {
+            CompletableFuture<T> result = mono.toFuture();
+            kernel.settle();
+            if (result.isCompletedExceptionally()) throw (KernelException) result.exceptionNow();
+            return result.resultNow();
+        }
+
+        @Override
+        protected UringFile open() {
+            return get(UringFile.open(file.loop(), Path.of(PATH), READ, WRITE));
+        }
+
+        @Override
+        protected MemorySegment page() {
+            return kernel.allocate(4096, Arena.ofAuto());
+        }
+
+        @Override
+        protected void breakOnce() {
+            disk.fail(Call.SYNC, Errno.EIO);
+        }
     }
 
     @Test

@@ -123,4 +123,49 @@ class MemoryKernelTest {
         StepVerifier.create(UringFile.open(next, Path.of("/pipe"), READ, WRITE)).then(kernel::settle)
                 .expectNextCount(1).verifyComplete();
     }
+
+    @Test
+    void whatNobodyCatchesOnALoopIsTold() {
+        MemoryKernel kernel = MemoryKernel.create();
+        List<Throwable> uncaught = new ArrayList<>();
+        kernel.onUncaught(uncaught::add);
+        EventLoop loop = loop(kernel, "loop");
+        IllegalStateException task = new IllegalStateException("a task, for a test");
+        IllegalStateException timer = new IllegalStateException("a timer, for a test");
+        IllegalStateException handler = new IllegalStateException("a handler, for a test");
+        loop.schedule(() -> fail(task));
+        loop.schedule(() -> fail(timer), 1, TimeUnit.MILLISECONDS);
+        loop.execute(() -> loop.ring().stage((result, flags) -> fail(handler)).nop());
+        kernel.settle();
+        assertThat(uncaught).containsExactly(task, handler);
+        kernel.advanceTime(Duration.ofMillis(1));
+        assertThat(uncaught).containsExactly(task, handler, timer);
+    }
+
+    private static void fail(RuntimeException e) {
+        throw e;
+    }
+
+    @Test
+    void onlyWhatIsDueLaterIsADeadline() {
+        MemoryKernel kernel = MemoryKernel.create();
+        EventLoop loop = loop(kernel, "loop");
+        kernel.settle();
+        assertThat(kernel.hasDeadline()).isFalse();
+        loop.schedule(() -> {}, 1, TimeUnit.DAYS).dispose();
+        kernel.settle();
+        assertThat(kernel.hasDeadline()).as("after a timer that was taken back").isFalse();
+        loop.schedule(() -> {}, 1, TimeUnit.DAYS);
+        kernel.settle();
+        assertThat(kernel.hasDeadline()).isTrue();
+    }
+
+    /** A path of the machine's own, as {@link Path#toString} writes it, is one of this kernel's. */
+    @Test
+    void pathsMayBeWrittenAsElsewhere() {
+        assertThat(FileSystem.absolute("\\dir\\disk.img", '\\')).isEqualTo("/dir/disk.img");
+        assertThat(FileSystem.absolute("C:\\dir\\", '\\')).isEqualTo("/C:/dir");
+        assertThat(FileSystem.absolute("disk.img", '/')).isEqualTo("/disk.img");
+        assertThat(FileSystem.absolute("/a\\b", '/')).as("where that is a letter like any other").isEqualTo("/a\\b");
+    }
 }
