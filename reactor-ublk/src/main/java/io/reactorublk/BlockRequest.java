@@ -49,7 +49,10 @@ public final class BlockRequest {
     private @Nullable IoBuffer buffer;
     /** What it is answered with, once it is; {@link #isLost} if the queue did so in place of its target. */
     private volatile @Nullable Completion answer;
-    private volatile boolean lost;
+    /** What its queue wants to answer in its target's place. */
+    private @Nullable Completion inItsPlace;
+    /** Whether the last who used its bytes was an operation, and not the target by its answer. */
+    private volatile boolean premature;
     /** Who uses its bytes: its target until the answer, and each operation on its buffer until that has ended. */
     private volatile int users = 1;
 
@@ -105,8 +108,13 @@ public final class BlockRequest {
      * @throws UnsupportedOperationException as {@link #buffer()}
      */
     public IoBuffer buffer(EventLoop loop) {
-        if (!operation.hasData()) return buffer();
+        if (!operation.hasData() || isShared()) return buffer();
         return queue.data(this).buffer(this, loop);
+    }
+
+    /** Where its bytes are, if that is known at its delivery only. On the loop, before anybody has this. */
+    void keep(IoBuffer bytes) {
+        buffer = bytes;
     }
 
     /** Whether its bytes are in this process, so that {@link #data} can be used: a matter of the {@link DataMode}. */
@@ -271,17 +279,23 @@ public final class BlockRequest {
 
     /** The queue answers in place of a target that is lost; the target's own answer will come too late. On the loop. */
     boolean lose() {
-        if (!answer(fail(Errno.EIO))) return false;
-        lost = true;
-        return true;
+        Completion instead = fail(Errno.EIO);
+        inItsPlace = instead;                                          // first, or who is late finds an answer that seems another's
+        return answer(instead);
     }
 
     boolean isInFlight() {
         return answer == null;
     }
 
+    /** Whether it was answered before its last operation had ended; known when it has. */
+    boolean isPremature() {
+        return premature;
+    }
+
     boolean isLost() {
-        return lost;
+        Completion given = answer;
+        return given != null && given == inItsPlace;
     }
 
     /** One more uses its bytes. Any thread. */
@@ -291,6 +305,12 @@ public final class BlockRequest {
             before = users;
             if (before == 0 || answer != null) throw new IllegalStateException(this + " has been answered; its bytes are gone");
         } while (!USERS.compareAndSet(this, before, before + 1));
+    }
+
+    /** How many operations on its bytes are under way although it is answered. Any thread. */
+    int operationsAfterItsAnswer() {
+        if (answer == null) return 0;
+        return isLost() ? users - 1 : users;                               // a lost target never gave back its own share
     }
 
     /** One less uses its bytes. Whoever is told that he was the last commits the answer, which is there. Any thread. */
@@ -308,7 +328,9 @@ public final class BlockRequest {
 
         @Override
         public void end() {
-            if (release()) queue.answered(BlockRequest.this);
+            if (!release()) return;
+            premature = true;
+            queue.answered(BlockRequest.this);
         }
     }
 

@@ -5,7 +5,10 @@ import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.IoBuffer;
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,9 +28,35 @@ final class SharedBuffers extends DataBuffers {
     static final class Registered {
 
         private final ConcurrentHashMap<Integer, SharedMemory> byIndex = new ConcurrentHashMap<>();
+        private final Set<Integer> strange = ConcurrentHashMap.newKeySet();
+        private final AtomicInteger expected = new AtomicInteger();
+        private final IntConsumer whenStrange;
+
+        /** @param whenStrange told of a number that is in use and not ours, once; until that is {@link #forgotten} */
+        Registered(IntConsumer whenStrange) {
+            this.whenStrange = whenStrange;
+        }
+
+        /** Numbers come before long, see {@link #arrived}. */
+        void expect() {
+            expected.incrementAndGet();
+        }
 
         void add(int index, SharedMemory memory) {
             byIndex.put(index, memory);
+        }
+
+        /** After it was added, or did not come. */
+        void arrived() {
+            expected.decrementAndGet();
+        }
+
+        void forgotten(int index) {
+            strange.remove(index);
+        }
+
+        Set<SharedMemory> all() {
+            return Set.copyOf(byIndex.values());
         }
 
         /** Only if the number has not been given to other memory since. */
@@ -49,9 +78,20 @@ final class SharedBuffers extends DataBuffers {
         this.descriptors = descriptors;
     }
 
-    /** Whether we know already where that is: the driver uses memory a moment before it tells us its number. */
+    /** Whether we know where that is. */
     boolean knows(int tag) {
         return registered.byIndex.containsKey(memoryIndex(descriptors.address(tag)));
+    }
+
+    /** Whether we may know it soon: the driver uses memory a moment before it tells us its number. To be asked first. */
+    boolean learns() {
+        return registered.expected.get() > 0;
+    }
+
+    /** Somebody else has shared that: a server that is gone, or we ourselves when nobody waited for the number any more. */
+    void strange(int tag) {
+        int index = memoryIndex(descriptors.address(tag));
+        if (registered.strange.add(index)) registered.whenStrange.accept(index);
     }
 
     @Override
@@ -59,19 +99,32 @@ final class SharedBuffers extends DataBuffers {
         return true;
     }
 
+    /** Tells a request that is known where its bytes are, while the descriptor is its own: a lost target may ask much later. */
+    void deliver(BlockRequest request) {
+        long place = descriptors.address(request.tag());
+        SharedMemory memory = Objects.requireNonNull(registered.byIndex.get(memoryIndex(place)));
+        if (memory.isClosed()) return;
+        MemorySegment bytes = memory.memory().asSlice(place & ublk_cmd_h.UBLK_SHMEM_ZC_OFF_MASK(), request.length());
+        request.keep(new IoBuffer.Segment(bytes, request.bytes()));
+    }
+
+    /** Of a request that was not told. */
     @Override
     IoBuffer buffer(BlockRequest request, @Nullable EventLoop loop) {
-        long place = descriptors.address(request.tag());
-        MemorySegment memory = Objects.requireNonNull(registered.byIndex.get(memoryIndex(place))).memory();
-        return new IoBuffer.Segment(
-                memory.asSlice(place & ublk_cmd_h.UBLK_SHMEM_ZC_OFF_MASK(), request.length()), request.bytes());
+        throw new IllegalStateException("the memory that " + request + " is in was closed while it was shared");
     }
 
     private static int memoryIndex(long place) {
         return (int) ((place >>> ublk_cmd_h.UBLK_SHMEM_ZC_IDX_OFF()) & ublk_cmd_h.UBLK_SHMEM_ZC_IDX_MASK());
     }
 
-    /** They are the application's; a lost target does no more harm to them than the application could. */
+    /** They are the application's, which may use them for something else as soon as it has an answer. */
+    @Override
+    boolean isolates() {
+        return false;
+    }
+
+    /** Nothing keeps a lost target that has seen them from touching them again; its operations, at least, end first. */
     @Override
     void quarantine(int tag) {}
 }

@@ -1,13 +1,11 @@
 package io.reactorublk;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
+import io.reactorublk.uring.Kernel;
+import io.reactorublk.uring.KernelException;
+import io.reactorublk.uring.abi.linux_h;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileChannel.MapMode;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.BitSet;
 
 /**
@@ -20,6 +18,8 @@ import java.util.BitSet;
  *
  * {@snippet file="io/reactorublk/Snippets.java" region="shared"}
  *
+ * <p>A request in it must be answered whole, see {@link Completion}.
+ *
  * <p>{@link #allocate} and {@link #free} may be called by any thread. They know of this object only: applications that share
  * one file must agree on who uses which part.
  */
@@ -28,27 +28,37 @@ public final class SharedMemory implements AutoCloseable {
     private static final int PAGE = 4096;
     /** What the driver registers at once. */
     private static final long MAX_BYTES = 1L << 32;
+    /** What the umask leaves of it. */
+    private static final int PERMISSIONS = 0666;
 
     private final Path path;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment memory;
     private final BitSet taken = new BitSet();
 
-    private SharedMemory(Path path, long bytes, StandardOpenOption... options) {
+    /** @param bytes how long to make it, or 0 to take it as it is */
+    private SharedMemory(Kernel kernel, Path path, long bytes, int flags) {
         this.path = path;
-        try (FileChannel file = FileChannel.open(path, options)) {
-            long size = bytes > 0 ? bytes : file.size();
-            if (size < PAGE || size > MAX_BYTES || size % PAGE != 0) {
-                throw new IllegalArgumentException(
-                        "shared memory of " + size + " bytes: whole pages (" + PAGE + " bytes) up to 4 GiB are possible");
+        try {
+            int fd = kernel.open(path.toString(), linux_h.O_RDWR() | flags, PERMISSIONS);
+            try {
+                if (bytes > 0) kernel.ftruncate(fd, bytes);
+                long size = kernel.lseekEnd(fd);
+                requirePages(size);
+                memory = kernel.mmap(fd, 0, size, linux_h.PROT_READ() | linux_h.PROT_WRITE(), linux_h.MAP_SHARED(), arena);
+            } finally {
+                kernel.close(fd);
             }
-            memory = file.map(MapMode.READ_WRITE, 0, size, arena);     // grows the file
-        } catch (IOException e) {
-            arena.close();
-            throw new UncheckedIOException("cannot share " + path + ": " + e, e);
         } catch (RuntimeException e) {
             arena.close();
             throw e;
+        }
+    }
+
+    private static void requirePages(long bytes) {
+        if (bytes < PAGE || bytes > MAX_BYTES || bytes % PAGE != 0) {
+            throw new IllegalArgumentException(
+                    "shared memory of " + bytes + " bytes: whole pages (" + PAGE + " bytes) up to 4 GiB are possible");
         }
     }
 
@@ -57,20 +67,30 @@ public final class SharedMemory implements AutoCloseable {
      *
      * @param path of a file that is not there yet, usually in {@code /dev/shm}; who may open it may share it
      * @param bytes whole pages up to 4 GiB
-     * @throws UncheckedIOException if the file cannot be made
+     * @throws KernelException if the file cannot be made: {@code EEXIST} if it is there
      */
     public static SharedMemory create(Path path, long bytes) {
-        if (bytes <= 0) throw new IllegalArgumentException("shared memory of " + bytes + " bytes: it must hold a page at least");
-        return new SharedMemory(path, bytes, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
+        return create(Kernel.linux(), path, bytes);
+    }
+
+    /** As {@link #create(Path, long)}, on another kernel. In memory it must be in {@code /dev/shm}. */
+    public static SharedMemory create(Kernel kernel, Path path, long bytes) {
+        requirePages(bytes);
+        return new SharedMemory(kernel, path, bytes, linux_h.O_CREAT() | linux_h.O_EXCL());
     }
 
     /**
      * Opens what another process, or this one, has made.
      *
-     * @throws UncheckedIOException if it is not there or may not be opened
+     * @throws KernelException if it is not there ({@code ENOENT}) or may not be opened
      */
     public static SharedMemory open(Path path) {
-        return new SharedMemory(path, 0, StandardOpenOption.READ, StandardOpenOption.WRITE);
+        return open(Kernel.linux(), path);
+    }
+
+    /** As {@link #open(Path)}, on another kernel. */
+    public static SharedMemory open(Kernel kernel, Path path) {
+        return new SharedMemory(kernel, path, 0, 0);
     }
 
     /** The file. It stays when this is closed. */
@@ -78,9 +98,18 @@ public final class SharedMemory implements AutoCloseable {
         return path;
     }
 
-    /** All of it. */
+    /**
+     * All of it.
+     *
+     * @throws IllegalStateException if this is closed
+     */
     public MemorySegment memory() {
+        if (isClosed()) throw new IllegalStateException(this + " is closed");
         return memory;
+    }
+
+    boolean isClosed() {
+        return !arena.scope().isAlive();
     }
 
     /**
@@ -88,7 +117,7 @@ public final class SharedMemory implements AutoCloseable {
      * channel that is {@code DIRECT}. Its content is what was there before.
      *
      * @param bytes at least 1; rounded up to whole pages
-     * @throws IllegalStateException if there is no room in one piece
+     * @throws IllegalStateException if there is no room in one piece, or this is closed
      */
     public synchronized MemorySegment allocate(long bytes) {
         if (bytes < 1) throw new IllegalArgumentException("a piece of " + bytes + " bytes: it must have one at least");
@@ -98,7 +127,7 @@ public final class SharedMemory implements AutoCloseable {
             int next = taken.nextSetBit(first);
             if (next < 0 || next - first >= pages) {
                 taken.set(first, (int) (first + pages));
-                return memory.asSlice((long) first * PAGE, pages * PAGE);
+                return memory().asSlice((long) first * PAGE, pages * PAGE);
             }
             first = taken.nextClearBit(next);
         }

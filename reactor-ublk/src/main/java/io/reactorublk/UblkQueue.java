@@ -6,12 +6,18 @@ import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.KernelException;
 import io.reactorublk.abi.ublk_cmd_h;
 import io.reactorublk.uring.abi.io_uring_h;
+import java.time.Duration;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
+import java.util.List;
+import java.util.Objects;
 import java.util.Queue;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLongFieldUpdater;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.reactivestreams.Subscription;
 import reactor.core.CoreSubscriber;
@@ -50,14 +56,18 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private enum Fetch { IDLE, ARMED, STARVED, DONE }
 
     private static final Logger LOG = Loggers.getLogger(UblkQueue.class);
+    private static final int GUARD_SECONDS = 1;
     private static final AtomicLongFieldUpdater<UblkQueue> DEMAND =
             AtomicLongFieldUpdater.newUpdater(UblkQueue.class, "demand");
+
+    /** For the number of shared memory to reach us, which the driver has told us before; not for one that waits for this request. */
+    private static final int MOST_LEARNING_MILLIS = 100;
 
     private final int deviceId;
     private final int id;
     private final int depth;
-    private volatile long sizeBytes;
-    private final int blockSize;
+    private final boolean recovered;
+    private volatile DeviceParameters parameters;
     private final EventLoop loop;
     private final IoDescriptors descriptors;
     private final DataBuffers data;
@@ -65,10 +75,12 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private final BatchCommands commands;
     private final FetchBuffer fetch;
     private final QueueListener listener;
-    private final boolean timed;
-    private final long[] deliveredNanos;
+    /** Null if nobody wants to know for how long requests are out: then nothing is measured, not even the time. */
+    private @Nullable RequestTimes times;
 
     private final @Nullable BlockRequest[] requests;
+    /** What was answered in a lost target's place. */
+    private final List<BlockRequest> lost = new ArrayList<>();
     private final Queue<BlockRequest> mailbox = Queues.<BlockRequest>unboundedMultiproducer().get();
     private final CompletionHandler onFetched = this::onFetched;
     private final CompletionHandler onCommitted = this::onCommitted;
@@ -76,6 +88,9 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private CommitBuffer withKernel;
     private Fetch state = Fetch.IDLE;
     private boolean draining;
+    /** Whether the driver kills this process for a request that it waits for too long. */
+    private boolean guarded;
+    private long starvedNanos;
     /** Who waits for the target to have nothing in hand, while it gets nothing new. */
     private @Nullable MonoSink<Void> whenQuiet;
     /** Tags that came meanwhile. */
@@ -91,13 +106,13 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private final Sinks.Empty<Void> whenStopped = Sinks.empty();
     private final Sinks.Empty<Void> whenFailed = Sinks.empty();
 
-    UblkQueue(int deviceId, int id, long sizeBytes, int blockSize, EventLoop loop, QueueMemory memory, BatchCommands commands,
-            FetchBuffer fetch, QueueListener listener) {
+    UblkQueue(int deviceId, int id, boolean recovered, DeviceParameters parameters, EventLoop loop, QueueMemory memory,
+            BatchCommands commands, FetchBuffer fetch, QueueListener listener) {
         this.deviceId = deviceId;
         this.id = id;
         this.depth = memory.depth();
-        this.sizeBytes = sizeBytes;
-        this.blockSize = blockSize;
+        this.recovered = recovered;
+        this.parameters = parameters;
         this.loop = loop;
         this.descriptors = memory.descriptors();
         this.data = memory.data();
@@ -108,8 +123,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
         this.fetch = fetch;
         requests = new BlockRequest[depth];
         this.listener = listener.forQueue(this);
-        timed = this.listener != QueueListener.NONE;
-        deliveredNanos = new long[timed ? depth : 0];
+        times = this.listener == QueueListener.NONE ? null : new RequestTimes(loop.kernel(), this.listener, depth);
     }
 
     // ------------------------------------------------------------------------------------------- once a turn
@@ -126,6 +140,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
             CommitBuffer full = filling;
             filling = withKernel;
             withKernel = full;
+            if (times != null) times.leave();
             listener.onCommitted(this, full.pending());
             commands.commit(full, onCommitted);
         }
@@ -144,7 +159,8 @@ final class UblkQueue extends BlockQueue implements Subscription {
             if (!draining) Operators.produced(DEMAND, this, grant);
             fetch.grant(grant);
         }
-        if (state != Fetch.ARMED && state != Fetch.DONE && fetch.granted() > 0) {
+        boolean asks = fetch.granted() > 0 || (guarded && state == Fetch.IDLE);   // without slots it tells that a request waits
+        if (state != Fetch.ARMED && state != Fetch.DONE && asks) {
             commands.fetch(fetch.group(), onFetched);
             state = Fetch.ARMED;
         }
@@ -155,7 +171,12 @@ final class UblkQueue extends BlockQueue implements Subscription {
         if (state == Fetch.DONE) return;                               // its tags go back to the driver when the ring closes
         if (result > 0) {
             listener.onFetched(this, result / FetchBuffer.SLOT);
-            for (int bytes = 0; bytes < result; bytes += FetchBuffer.SLOT) deliver(fetch.take());
+            if (times != null) times.arrive();
+            for (int bytes = 0; bytes < result; bytes += FetchBuffer.SLOT) {
+                int tag = fetch.take();
+                if (times != null) times.arrived(tag);
+                deliver(tag);
+            }
         }
         if ((flags & io_uring_h.IORING_CQE_F_MORE()) != 0) return;
         state = Fetch.IDLE;
@@ -174,6 +195,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private void starve() {
         if (fetch.granted() == 0) {
             state = Fetch.STARVED;
+            starvedNanos = loop.kernel().nanoTime();
             listener.onStarved(this);
         } else if (!fetch.agrees()) {
             fetch.rebuild();
@@ -182,6 +204,10 @@ final class UblkQueue extends BlockQueue implements Subscription {
     }
 
     private void deliver(int tag) {
+        deliver(tag, 0);
+    }
+
+    private void deliver(int tag, int waitedMillis) {
         if (whenQuiet != null) {
             kept.add(tag);
             return;
@@ -193,18 +219,23 @@ final class UblkQueue extends BlockQueue implements Subscription {
             return;
         }
         CoreSubscriber<? super BlockRequest> actual = draining ? null : subscriber;
-        if (actual != null && BlockRequest.isShared(operationAndFlags) && !shared.knows(tag)) {
-            loop.schedule(() -> deliver(tag));                         // a turn later we shall
+        boolean isShared = BlockRequest.isShared(operationAndFlags);
+        boolean learns = isShared && waitedMillis < MOST_LEARNING_MILLIS && shared.learns();
+        boolean strange = isShared && !shared.knows(tag);
+        if (actual != null && strange && learns) {
+            loop.schedule(() -> deliver(tag, waitedMillis + 1), 1, TimeUnit.MILLISECONDS);
             return;
         }
         BlockRequest request = new BlockRequest(this, tag, operation, operationAndFlags,
                 descriptors.offsetBytes(tag), descriptors.lengthBytes(tag));
-        if (timed) deliveredNanos[tag] = loop.kernel().nanoTime();
         assert requests[tag] == null : "tag " + tag + " delivered twice";
-        if (actual == null) {
+        if (actual == null || strange) {
+            if (strange) shared.strange(tag);
+            if (actual != null) Operators.addCap(DEMAND, this, 1);     // it was not delivered
             commit(request, Errno.EIO.result());
             return;
         }
+        if (isShared) shared.deliver(request);
         requests[tag] = request;
         try {
             actual.onNext(request);
@@ -222,18 +253,25 @@ final class UblkQueue extends BlockQueue implements Subscription {
      * A target answers. Any thread.
      *
      * <p>An answer that comes twice is a breach that must not be thrown at whoever emits it: no operator survives an
-     * exception from downstream. It is logged with the stack that emitted it, and changes nothing.
+     * exception from downstream. It is logged with the stack that emitted it, told to whoever gives the loop its time, and
+     * changes nothing.
      */
     private void complete(Completion completion) {
         BlockRequest request = completion.request();
         if (request.queue() != this) {
-            LOG.error("a completion was given to another queue", new IllegalStateException(request + " is not of " + this));
+            breach("a completion was given to another queue", request + " is not of " + this);
         } else if (!request.answer(completion)) {
             if (request.isLost()) return;
-            LOG.error("a request was answered twice", new IllegalStateException(request + " has been answered already"));
+            breach("a request was answered twice", request + " has been answered already");
         } else if (request.release()) {                                // else the last operation on its bytes comes here
             answered(request);
         }
+    }
+
+    private void breach(String rule, String by) {
+        IllegalStateException breach = new IllegalStateException(by);
+        LOG.error(rule, breach);
+        loop.uncaught(breach);
     }
 
     @Override
@@ -248,14 +286,15 @@ final class UblkQueue extends BlockQueue implements Subscription {
 
     private void commit(BlockRequest request) {
         assert requests[request.tag()] == request : request + " is not in flight";
-        commit(request, request.answered().result());
+        boolean unseen = request.isPremature() && (draining || state == Fetch.DONE);   // nobody was left to see the operation end well
+        commit(request, unseen ? Errno.EIO.result() : request.answered().result());
     }
 
     private void commit(BlockRequest request, int result) {
         int tag = request.tag();
         requests[tag] = null;
         filling.add(tag, result, data);
-        if (timed) listener.onCompleted(request, result, loop.kernel().nanoTime() - deliveredNanos[tag]);
+        if (times != null) times.answered(request, result);
     }
 
     /** COMMIT completed: {@code result} bytes of elements were accepted. */
@@ -271,6 +310,15 @@ final class UblkQueue extends BlockQueue implements Subscription {
         } else {
             commands.commit(withKernel, onCommitted);                  // the kernel now names what is wrong with the next one
         }
+    }
+
+    /** Slots that are lent to the kernel and that it has not used: no more than was asked for, unless it is draining. On the loop. */
+    int granted() {
+        return fetch.granted();
+    }
+
+    boolean isDraining() {
+        return draining;
     }
 
     // ------------------------------------------------------------------------------------------- a Flux for one
@@ -355,10 +403,31 @@ final class UblkQueue extends BlockQueue implements Subscription {
         draining = true;
         LOG.warn("{} answers EIO from now on: {}", this, why);
         for (BlockRequest request : requests) {
-            if (request == null || !request.lose()) continue;          // an answered one is on its way here
+            if (request == null || !lose(request)) continue;           // an answered one comes by itself
             data.quarantine(request.tag());                            // its target may not have let go of the memory
-            if (data.isolates() || request.release()) commit(request, Errno.EIO.result());   // or the last operation comes here
+            boolean isolated = data(request).isolates();
+            if (isolated || request.release()) commit(request, Errno.EIO.result());   // or the last operation comes here
         }
+    }
+
+    /**
+     * Keeps this process from being killed as far as can be, see {@link UblkServer#unprivileged}. On the loop, before the first
+     * request.
+     */
+    void guard(Duration patience) {
+        guarded = true;
+        if (times == null) times = new RequestTimes(loop.kernel(), listener, depth);
+        loop.schedulePeriodically(() -> drainIfLate(patience), GUARD_SECONDS, GUARD_SECONDS, TimeUnit.SECONDS);
+    }
+
+    /** The kernel's clock began to run when it queued the request, which is a little before we hear of it. */
+    private void drainIfLate(Duration patience) {
+        long latest = loop.kernel().nanoTime() - patience.toNanos();
+        boolean late = state == Fetch.STARVED && starvedNanos - latest <= 0;
+        for (BlockRequest request : requests) {
+            late |= request != null && Objects.requireNonNull(times).arrivedNanos(request.tag()) - latest <= 0;
+        }
+        if (late) drain("a request has waited for " + patience.toSeconds() + " s, and at 30 s the kernel would kill this process");
     }
 
     /**
@@ -372,6 +441,28 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private boolean isQuiet() {
         for (BlockRequest request : requests) if (request != null) return false;
         return mailbox.isEmpty() && filling.isEmpty() && withKernel.isEmpty();
+    }
+
+    private boolean lose(BlockRequest request) {
+        if (!request.lose()) return false;
+        lost.add(request);
+        return true;
+    }
+
+    /**
+     * Whether a lost target still has operations under way on the queue's memory. Those on the queue's own loop end with
+     * that; others do not know of it. Once the loop has ended, by whoever ends the device.
+     */
+    boolean isInUse() {
+        return lost.stream().anyMatch(request -> request.operationsAfterItsAnswer() > 0);
+    }
+
+    /** What the kernel waits for though it is answered: requests whose bytes are still in use. On the loop. */
+    List<String> inUseAfterTheirAnswers() {
+        return Stream.of(requests).filter(request -> request != null && request.operationsAfterItsAnswer() > 0)
+                .map(request -> request + " is answered, but operations on its bytes have not ended: "
+                        + request.operationsAfterItsAnswer())
+                .toList();
     }
 
     /** Who waits for quiet waits no longer: there is something more urgent, as he will find. */
@@ -388,14 +479,14 @@ final class UblkQueue extends BlockQueue implements Subscription {
 
     /** The device has another size. Any thread. */
     void resized(long bytes) {
-        sizeBytes = bytes;
+        parameters = parameters.withSize(bytes);
     }
 
     /** The device has stopped: there will be no more requests. On the loop. */
     void stopped() {
         if (state == Fetch.DONE) return;
         state = Fetch.DONE;
-        for (BlockRequest request : requests) if (request != null) request.lose();
+        for (BlockRequest request : requests) if (request != null) lose(request);
         CoreSubscriber<? super BlockRequest> actual = subscriber;
         if (actual != null) complete(actual);
         stopWaitingForQuiet();
@@ -404,7 +495,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private void fail(KernelException e) {
         LOG.error(this + " has failed", e);
         state = Fetch.DONE;
-        for (BlockRequest request : requests) if (request != null) request.lose();
+        for (BlockRequest request : requests) if (request != null) lose(request);
         CoreSubscriber<? super BlockRequest> actual = subscriber;
         subscriber = null;
         if (actual != null && !cancelled) actual.onError(e);
@@ -527,12 +618,22 @@ final class UblkQueue extends BlockQueue implements Subscription {
 
     @Override
     public long sizeBytes() {
-        return sizeBytes;
+        return parameters.sizeBytes();
     }
 
     @Override
     public int blockSize() {
-        return blockSize;
+        return parameters.blockSize();
+    }
+
+    @Override
+    public DeviceParameters parameters() {
+        return parameters;
+    }
+
+    @Override
+    public boolean isRecovered() {
+        return recovered;
     }
 
     @Override

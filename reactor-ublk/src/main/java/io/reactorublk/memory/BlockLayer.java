@@ -45,6 +45,10 @@ final class BlockLayer {
     private int entered;
     private int openers;
     private boolean dead;
+    /** Who waits for all requests to end, while no other begins; null if it need not. */
+    private @Nullable Runnable whenFrozen;
+    private boolean frozen;
+    private final List<List<IoRequest>> outside = new ArrayList<>();
 
     BlockLayer(MemoryUblkDriver driver, DiskLimits limits, List<DriverQueue> driverQueues, Runnable lastOpenerGone) {
         this.driver = driver;
@@ -65,6 +69,10 @@ final class BlockLayer {
 
     /** {@code submit_bio} of what one bio was split into, from one CPU and so to one hardware queue. */
     void submit(List<IoRequest> requests) {
+        if (frozen) {                                                  // blk_queue_enter
+            outside.add(requests);
+            return;
+        }
         HardwareQueue queue = queues.get(driver.chance().pick(queues.size()));
         for (int i = 0; i < requests.size(); i++) {
             IoRequest request = requests.get(i);
@@ -102,11 +110,12 @@ final class BlockLayer {
     void end(DriverQueue from, IoRequest request, int result) {
         HardwareQueue queue = queues.get(from.id());
         queue.inUse.clear(request.tag);
+        request.ended = true;
         request.whenEnded.accept(result >= 0 ? null : statusOf(Errno.of(result)));
         entered--;
         IoRequest next = queue.withoutTag.poll();
         if (next != null) issue(queue, next, true);
-        if (entered == 0) drained();
+        drained();
     }
 
     private static Errno statusOf(Errno errno) {
@@ -161,10 +170,32 @@ final class BlockLayer {
         List<Held> nobodys = new ArrayList<>(held);
         held.clear();
         for (Held one : nobodys) end(one.queue, one.request, Errno.EIO.result());
-        if (entered == 0) drained();
+        drained();
+    }
+
+    /** {@code blk_mq_freeze_queue}: calls back when the last request has ended. What comes from now on waits for {@link #thaw}. */
+    void freeze(Runnable then) {
+        frozen = true;
+        whenFrozen = then;
+        drained();
+    }
+
+    /** {@code blk_mq_unfreeze_queue}. */
+    void thaw() {
+        frozen = false;
+        List<List<IoRequest>> waiting = new ArrayList<>(outside);
+        outside.clear();
+        for (List<IoRequest> requests : waiting) submit(requests);
     }
 
     private void drained() {
+        if (entered > 0) return;
+        Runnable freezer = whenFrozen;
+        whenFrozen = null;
+        if (freezer != null) {                                         // then nobody deletes it yet: see DriverDevice.mutex
+            freezer.run();
+            return;
+        }
         if (!dead) return;
         List<Runnable> waiting = new ArrayList<>(whenDrained);
         whenDrained.clear();

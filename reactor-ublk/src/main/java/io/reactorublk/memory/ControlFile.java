@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.reactorublk.abi.ublk_cmd_h;
 import io.reactorublk.abi.ublk_params;
+import io.reactorublk.abi.ublk_shmem_buf_reg;
 import io.reactorublk.abi.ublksrv_ctrl_cmd;
 import io.reactorublk.abi.ublksrv_ctrl_dev_info;
 import io.reactorublk.uring.Errno;
@@ -14,6 +15,7 @@ import io.reactorublk.uring.memory.CharacterDevice.Command;
 import io.reactorublk.uring.memory.CharacterDevice.OpenFile;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
 import java.util.function.ToIntFunction;
 
 /**
@@ -34,7 +36,14 @@ final class ControlFile implements OpenFile {
     private static final long DATA_MODES = ublk_cmd_h.UBLK_F_USER_COPY() | ublk_cmd_h.UBLK_F_SUPPORT_ZERO_COPY()
             | ublk_cmd_h.UBLK_F_AUTO_BUF_REG();
     private static final long KNOWN = AUTOMATIC | ublk_cmd_h.UBLK_F_BATCH_IO() | ublk_cmd_h.UBLK_F_NO_AUTO_PART_SCAN()
-            | ublk_cmd_h.UBLK_F_UPDATE_SIZE() | RECOVERY | DATA_MODES;
+            | ublk_cmd_h.UBLK_F_UPDATE_SIZE() | ublk_cmd_h.UBLK_F_UNPRIVILEGED_DEV() | ublk_cmd_h.UBLK_F_SHMEM_ZC()
+            | RECOVERY | DATA_MODES;
+    private static final long MAX_PATH_BYTES = 4096;
+    /** {@code UBLK_SHMEM_BUF_SIZE_MAX}. */
+    private static final long MAX_SHARED_BYTES = 1L << 32;
+    private static final int MAX_SHARED_INDEX = 0xffff;
+    /** {@code ublks_max}. */
+    private static final int MAX_UNPRIVILEGED = 64;
 
     private final MemoryUblkDriver driver;
 
@@ -56,8 +65,13 @@ final class ControlFile implements OpenFile {
         Request request = new Request(command);
         if (request.answersAtOnce()) {
             request.run();
-        } else {
+            return;
+        }
+        Errno interruption = driver.interruption(request.operation);
+        if (interruption == null) {
             command.later(request);
+        } else {
+            command.later(() -> request.complete(interruption.result()));
         }
     }
 
@@ -77,7 +91,7 @@ final class ControlFile implements OpenFile {
 
         boolean answersAtOnce() {
             return operation == ublk_cmd_h.UBLK_U_CMD_GET_FEATURES() || operation == ublk_cmd_h.UBLK_U_CMD_GET_DEV_INFO()
-                    || operation == ublk_cmd_h.UBLK_U_CMD_GET_QUEUE_AFFINITY();
+                    || operation == ublk_cmd_h.UBLK_U_CMD_GET_DEV_INFO2() || operation == ublk_cmd_h.UBLK_U_CMD_GET_QUEUE_AFFINITY();
         }
 
         @Override
@@ -92,7 +106,7 @@ final class ControlFile implements OpenFile {
                     setParams(device());
                 } else if (operation == ublk_cmd_h.UBLK_U_CMD_GET_PARAMS()) {
                     getParams(device());
-                } else if (operation == ublk_cmd_h.UBLK_U_CMD_GET_DEV_INFO()) {
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_GET_DEV_INFO() || operation == ublk_cmd_h.UBLK_U_CMD_GET_DEV_INFO2()) {
                     getInfo(device());
                 } else if (operation == ublk_cmd_h.UBLK_U_CMD_GET_QUEUE_AFFINITY()) {
                     getAffinity(device());
@@ -113,6 +127,10 @@ final class ControlFile implements OpenFile {
                     whenReady(device(), DriverDevice::endRecovery);
                 } else if (operation == ublk_cmd_h.UBLK_U_CMD_UPDATE_SIZE()) {
                     updateSize(device());
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_REG_BUF()) {
+                    share(device());
+                } else if (operation == ublk_cmd_h.UBLK_U_CMD_UNREG_BUF()) {
+                    unshare(device());
                 } else {
                     device();
                     complete(Errno.EOPNOTSUPP.result());
@@ -138,7 +156,27 @@ final class ControlFile implements OpenFile {
         }
 
         private DriverDevice device() {
-            return driver.device(ublksrv_ctrl_cmd.dev_id(header));
+            DriverDevice device = driver.device(ublksrv_ctrl_cmd.dev_id(header));
+            requirePermission(device);
+            return device;
+        }
+
+        /** {@code ublk_ctrl_uring_cmd_permission}: root may do everything; of devices of others it is the node that counts. */
+        private void requirePermission(DriverDevice device) {
+            if (!device.isUnprivileged()) {
+                if (!driver.isPrivileged()) throw new KernelException("ublk_ctrl_uring_cmd_permission", Errno.EPERM);
+                if (operation != ublk_cmd_h.UBLK_U_CMD_GET_DEV_INFO2()) return;
+            }
+            int pathBytes = Short.toUnsignedInt(ublksrv_ctrl_cmd.dev_path_len(header));
+            require(pathBytes > 0 && pathBytes <= MAX_PATH_BYTES && pathBytes <= length());
+            require(operation != ublk_cmd_h.UBLK_U_CMD_DEL_DEV_ASYNC());
+            byte[] given = command.memory(ublksrv_ctrl_cmd.addr(header), pathBytes).toArray(JAVA_BYTE);
+            String path = new String(given, StandardCharsets.UTF_8).replaceFirst("\0.*", "");
+            if (!path.equals(device.path())) {
+                throw new KernelException(path, driver.hasNode(path) ? Errno.EPERM : Errno.ENOENT);
+            }
+            ublksrv_ctrl_cmd.len(header, (short) (length() - pathBytes));
+            ublksrv_ctrl_cmd.addr(header, ublksrv_ctrl_cmd.addr(header) + pathBytes);
         }
 
         private long data() {
@@ -178,7 +216,7 @@ final class ControlFile implements OpenFile {
                 require(depth >= 2 && depth <= ublk_cmd_h.UBLK_MAX_QUEUE_DEPTH());   // of a batch queue: kfifo_alloc needs room for two
                 require(queues >= 1 && queues <= ublk_cmd_h.UBLK_MAX_NR_QUEUES());
                 requireRecovery(ublksrv_ctrl_dev_info.flags(info) & RECOVERY);
-                long flags = (ublksrv_ctrl_dev_info.flags(info) & KNOWN) | AUTOMATIC;
+                long flags = (trusted(ublksrv_ctrl_dev_info.flags(info)) & KNOWN) | AUTOMATIC;
                 if ((flags & ublk_cmd_h.UBLK_F_BATCH_IO()) == 0) throw new KernelException("per-tag commands in memory", Errno.EOPNOTSUPP);
                 int maxIoBytes = ublksrv_ctrl_dev_info.max_io_buf_bytes(info) / PAGE * PAGE;
                 driver.add(id, Math.min(queues, driver.cpus()), depth, maxIoBytes, flags).writeInfo(info);
@@ -188,6 +226,16 @@ final class ControlFile implements OpenFile {
             } finally {
                 driver.controlMutex().unlock();
             }
+        }
+
+        /** {@code ublk_ctrl_add_dev}: root's devices are privileged, and those of others have less. */
+        private long trusted(long flags) {
+            if (driver.isPrivileged()) return flags & ~ublk_cmd_h.UBLK_F_UNPRIVILEGED_DEV();
+            if ((flags & ublk_cmd_h.UBLK_F_UNPRIVILEGED_DEV()) == 0) throw new KernelException("ublk_ctrl_add_dev", Errno.EPERM);
+            require((flags & DATA_MODES) == 0);
+            long others = driver.devices().stream().filter(DriverDevice::isUnprivileged).count();
+            if (others >= MAX_UNPRIVILEGED) throw new KernelException("ublk_ctrl_add_dev", Errno.EACCES);
+            return flags & ~(ublk_cmd_h.UBLK_F_USER_RECOVERY() | ublk_cmd_h.UBLK_F_USER_RECOVERY_REISSUE());
         }
 
         /** {@code ublk_ctrl_add_dev}: of what is to become of the device there is one answer. */
@@ -266,6 +314,46 @@ final class ControlFile implements OpenFile {
         private void updateSize(DriverDevice device) {
             device.resize(data());
             complete(0);
+        }
+
+        /** {@code ublk_ctrl_reg_buf}. Of a structure that is cut short the rest is 0. */
+        private void share(DriverDevice device) {
+            requireShared(device);
+            MemorySegment wanted = DriverDevice.zeroes(ublk_shmem_buf_reg.layout().byteSize());
+            long given = Math.min(length(), wanted.byteSize());
+            if (given > 0) wanted.copyFrom(command.memory(ublksrv_ctrl_cmd.addr(header), given));
+            int flags = ublk_shmem_buf_reg.flags(wanted);
+            long address = ublk_shmem_buf_reg.addr(wanted);
+            long bytes = ublk_shmem_buf_reg.len(wanted);
+            require((flags & ~ublk_cmd_h.UBLK_SHMEM_BUF_READ_ONLY()) == 0 && ublk_shmem_buf_reg.reserved(wanted) == 0);
+            require(bytes > 0 && bytes <= MAX_SHARED_BYTES && bytes % PAGE == 0 && address % PAGE == 0);
+            MemorySegment memory = command.memory(address, bytes);     // pin_user_pages_fast
+            change(device, shared -> shared.add(memory, flags != 0));
+        }
+
+        /** {@code ublk_ctrl_unreg_buf}. */
+        private void unshare(DriverDevice device) {
+            requireShared(device);
+            int index = (int) data();
+            require(index >= 0 && index <= MAX_SHARED_INDEX);
+            change(device, shared -> {
+                shared.remove(index);
+                return 0;
+            });
+        }
+
+        private static void requireShared(DriverDevice device) {
+            if (!device.sharesMemory()) throw new KernelException("ublk_dev_support_shmem_zc", Errno.EOPNOTSUPP);
+        }
+
+        private void change(DriverDevice device, ToIntFunction<SharedPages> change) {
+            device.changeShared(shared -> {
+                try {
+                    complete(change.applyAsInt(shared));
+                } catch (KernelException e) {
+                    complete(e.errno().result());
+                }
+            });
         }
     }
 }

@@ -17,6 +17,7 @@ import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -34,6 +35,10 @@ import org.jspecify.annotations.Nullable;
 final class DriverDevice implements CharacterDevice {
 
     private static final long PAGE = 4096;
+    /** Who makes unprivileged devices here. */
+    private static final int USER = 1000;
+    /** {@code blk_mq_init_allocated_queue}. */
+    private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(30);
     private static final List<String> STATES = List.of(", dead", ", live", ", quiesced", ", failing");
     private static final Duration LOOK = Duration.ofMillis(1);
     private static final int PREP = (int) ublk_cmd_h.UBLK_U_IO_PREP_IO_CMDS();
@@ -56,6 +61,8 @@ final class DriverDevice implements CharacterDevice {
     private final List<Runnable> whenReady = new ArrayList<>();
     private final List<Runnable> whenFreed = new ArrayList<>();
     private final MemorySegment params = zeroes(ublk_params.layout().byteSize());
+    private final SharedPages shared = new SharedPages();
+    private final KernelMutex mutex = new KernelMutex();
     private @Nullable DiskLimits limits;
     private @Nullable BlockLayer disk;
     /** The disk that was, for as long as an application has it open. */
@@ -95,6 +102,11 @@ final class DriverDevice implements CharacterDevice {
         return has(ublk_cmd_h.UBLK_F_AUTO_BUF_REG());
     }
 
+    /** {@code ublk_dev_support_shmem_zc}. */
+    boolean sharesMemory() {
+        return has(ublk_cmd_h.UBLK_F_SHMEM_ZC());
+    }
+
     /** {@code UBLK_BATCH_F_*} that a PREP or COMMIT may have. */
     int batchFlags() {
         if (copies()) return ublk_cmd_h.UBLK_BATCH_F_HAS_BUF_ADDR();
@@ -107,6 +119,15 @@ final class DriverDevice implements CharacterDevice {
 
     int id() {
         return id;
+    }
+
+    /** Of the character device. */
+    String path() {
+        return "/dev/ublkc" + id;
+    }
+
+    boolean isUnprivileged() {
+        return has(ublk_cmd_h.UBLK_F_UNPRIVILEGED_DEV());
     }
 
     List<DriverQueue> queues() {
@@ -127,6 +148,8 @@ final class DriverDevice implements CharacterDevice {
         ublksrv_ctrl_dev_info.dev_id(info, id);
         ublksrv_ctrl_dev_info.ublksrv_pid(info, (int) serverPid);
         ublksrv_ctrl_dev_info.flags(info, flags);
+        ublksrv_ctrl_dev_info.owner_uid(info, isUnprivileged() ? USER : 0);
+        ublksrv_ctrl_dev_info.owner_gid(info, isUnprivileged() ? USER : 0);
     }
 
     // ------------------------------------------------------------------------------------------- the control plane
@@ -157,6 +180,28 @@ final class DriverDevice implements CharacterDevice {
         if (disk == null) throw new KernelException("ublk_ctrl_set_size", Errno.ENODEV);
         ublk_param_basic.dev_sectors(ublk_params.basic(params), sectors);
         disk.resize(sectors * DiskLimits.SECTOR_BYTES);
+    }
+
+    /** {@code ublk_ctrl_reg_buf}, {@code ublk_ctrl_unreg_buf}: once no request is under way, and while none begins. */
+    void changeShared(Consumer<SharedPages> change) {
+        mutex.lock(() -> {                                             // ublk_lock_buf_tree
+            BlockLayer live = disk;
+            if (live == null) {
+                change.accept(shared);
+                mutex.unlock();
+                return;
+            }
+            live.freeze(() -> {
+                change.accept(shared);
+                live.thaw();
+                mutex.unlock();
+            });
+        });
+    }
+
+    /** Where in registered memory the bytes of a request are, or {@link SharedPages#NOWHERE}. */
+    long placeOf(IoRequest request) {
+        return shared.find(request);
     }
 
     /** {@code ublk_ctrl_start_dev}, up to where it waits for all tags. */
@@ -197,7 +242,7 @@ final class DriverDevice implements CharacterDevice {
         BlockLayer started = new BlockLayer(driver, java.util.Objects.requireNonNull(limits), queues, this::lastOpenerGone);
         disk = started;
         serve();
-        boolean scan = driver.scansPartitions() && (flags & ublk_cmd_h.UBLK_F_NO_AUTO_PART_SCAN()) == 0;
+        boolean scan = driver.scansPartitions() && !isUnprivileged() && (flags & ublk_cmd_h.UBLK_F_NO_AUTO_PART_SCAN()) == 0;
         if (scan) driver.worker(() -> scanPartitions(started));
         return 0;
     }
@@ -237,15 +282,17 @@ final class DriverDevice implements CharacterDevice {
     /** Looks for a table in the first page, and finds none: nothing comes of it, whatever it reads. */
     private static void scanPartitions(BlockLayer disk) {
         int length = (int) Math.min(PAGE, disk.limits().sizeBytes());
-        disk.submit(List.of(IoRequest.transfer(IoRequest.READ, 0, 0, new byte[length], 0, length, errno -> {})));
+        MemorySegment page = MemorySegment.ofArray(new byte[length]);
+        disk.submit(List.of(IoRequest.transfer(IoRequest.READ, 0, 0, page, 0, length, errno -> {})));
     }
 
     /** {@code ublk_stop_dev}: waits for every request to be answered, then ends the fetches. */
     void stop(Runnable whenStopped) {
-        deleteDisk(() -> {
+        mutex.lock(() -> deleteDisk(() -> {
+            mutex.unlock();
             for (DriverQueue queue : queues) queue.abortFetches();
             whenStopped.run();
-        });
+        }));
     }
 
     private void deleteDisk(Runnable whenGone) {
@@ -305,6 +352,13 @@ final class DriverDevice implements CharacterDevice {
     }
 
     // ------------------------------------------------------------------------------------------- requests
+
+    /** {@code blk_mq_start_request}: the clock of a request begins to run, if its end means anything to this device. */
+    void started(IoRequest request) {
+        int start = ++request.starts;
+        if (!isUnprivileged()) return;
+        driver.killUnless(REQUEST_TIMEOUT, () -> request.ended || request.starts != start, request.toString());
+    }
 
     void end(DriverQueue queue, IoRequest request, int result) {
         java.util.Objects.requireNonNull(disk).end(queue, request, result);
@@ -430,7 +484,7 @@ final class DriverDevice implements CharacterDevice {
             driver.workerAfter(LOOK, this::released);
             return;
         }
-        driver.poison().liftAll();
+        driver.poison().liftAll(this);
         BlockLayer live = disk;
         if (live == null) {
             closed();
@@ -439,19 +493,24 @@ final class DriverDevice implements CharacterDevice {
         startCancel();
         boolean reissues = holds() && has(ublk_cmd_h.UBLK_F_USER_RECOVERY_REISSUE());
         for (DriverQueue queue : queues) queue.abortRequests(reissues);
-        if (!has(ublk_cmd_h.UBLK_F_USER_RECOVERY()) || live.isDead()) {
+        mutex.lock(() -> deserted(live));
+    }
+
+    private void deserted(BlockLayer live) {
+        if (disk != live || !has(ublk_cmd_h.UBLK_F_USER_RECOVERY())) {
             deleteDisk(this::reset);
-            return;
+        } else {
+            state = holds() ? ublk_cmd_h.UBLK_S_DEV_QUIESCED() : ublk_cmd_h.UBLK_S_DEV_FAIL_IO();
+            if (!holds()) for (DriverQueue queue : queues) queue.failFast();
+            reset();
         }
-        state = holds() ? ublk_cmd_h.UBLK_S_DEV_QUIESCED() : ublk_cmd_h.UBLK_S_DEV_FAIL_IO();
-        if (!holds()) for (DriverQueue queue : queues) queue.failFast();
-        reset();
     }
 
     /** {@code ublk_reset_ch_dev}. */
     private void reset() {
         for (DriverQueue queue : queues) queue.reset();
         wasReady = false;
+        mutex.unlock();
         closed();
     }
 

@@ -1,6 +1,5 @@
 package io.reactorublk.memory;
 
-import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
@@ -15,7 +14,6 @@ import io.reactorublk.uring.memory.CharacterDevice.Command;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -108,6 +106,10 @@ final class DriverQueue {
         for (int tag = 0; tag < depth; tag++) slots[tag] = new Slot();
     }
 
+    DriverDevice device() {
+        return device;
+    }
+
     int id() {
         return id;
     }
@@ -167,19 +169,22 @@ final class DriverQueue {
         }
         Slot slot = slots[request.tag];
         slot.request = request;
+        device.started(request);
+        request.place = device.placeOf(request);
         describe(request, slot.address, 0);
         fifo.add(request.tag);
         if (last) kick();
     }
 
-    /** {@code ublk_setup_iod}. */
+    /** {@code ublk_init_iod}. */
     private void describe(IoRequest request, long address, int moreFlags) {
+        int flags = request.flags | moreFlags | (request.isShared() ? ublk_cmd_h.UBLK_IO_F_SHMEM_ZC() : 0);
         long at = request.tag * DESCRIPTOR_BYTES;
         MemorySegment descriptor = descriptors.asSlice(at, ublksrv_io_desc.layout());
-        ublksrv_io_desc.op_flags(descriptor, request.operation | request.flags | moreFlags);
+        ublksrv_io_desc.op_flags(descriptor, request.operation | flags);
         ublksrv_io_desc.nr_sectors(descriptor, (int) (request.length() / DiskLimits.SECTOR_BYTES));
         ublksrv_io_desc.start_sector(descriptor, request.operation == IoRequest.FLUSH ? -1 : request.offset() / DiskLimits.SECTOR_BYTES);
-        ublksrv_io_desc.addr(descriptor, address);
+        ublksrv_io_desc.addr(descriptor, request.isShared() ? request.place : address);
         for (MemorySegment mapping : mappings) {
             if (mapping.scope().isAlive()) MemorySegment.copy(descriptor, 0, mapping, at, DESCRIPTOR_BYTES);
         }
@@ -292,14 +297,18 @@ final class DriverQueue {
         return delivers;
     }
 
-    /** {@code ublk_start_io}: the bytes of a WRITE are copied here. If that cannot be the request comes again, later. */
+    /**
+     * {@code ublk_start_io}: the bytes of a WRITE are copied here, unless the server has them before it. If that cannot be the
+     * request comes again, later.
+     */
     private boolean load(Fetch fetch, Slot slot) {
         IoRequest request = slot.request();
+        if (request.isShared()) return true;
         device.driver().poison().lift(slot.address);
         if (request.operation == IoRequest.READ) return true;
         try {
             MemorySegment memory = fetch.command.memory(slot.address, request.length());
-            MemorySegment.copy(request.bytes(), request.from(), memory, JAVA_BYTE, 0, (int) request.length());
+            MemorySegment.copy(request.memory(), request.from(), memory, 0, request.length());
             return true;
         } catch (KernelException e) {                                  // nothing was copied
             device.requeue(this, request);
@@ -310,9 +319,7 @@ final class DriverQueue {
     /** The bytes stay here. Of a READ nobody has written there is a pattern to be seen: there may be anything on Linux. */
     private boolean lend(Fetch fetch, Slot slot) {
         IoRequest request = slot.request();
-        if (request.operation == IoRequest.READ) {
-            Arrays.fill(request.bytes(), request.from(), request.from() + (int) request.length(), Poison.PATTERN);
-        }
+        if (request.operation == IoRequest.READ && !request.isShared()) request.bytes().fill(Poison.PATTERN);
         if (!device.registers() || slot.autoRegister(fetch.command)) return true;
         if (slot.fallback) {                                           // ublk_auto_buf_reg_fallback
             describe(request, 0, ublk_cmd_h.UBLK_IO_F_NEED_REG_BUF());
@@ -418,11 +425,14 @@ final class DriverQueue {
             device.end(this, request, Math.min(result, 0));
             return;
         }
+        if (request.isShared()) {                                      // nothing to unmap, and so nobody looks how much was done
+            device.end(this, request, result == 0 && request.operation == IoRequest.READ ? Errno.EIO.result() : 0);
+            return;
+        }
         int done = checked(request, result);
         if (request.operation == IoRequest.READ && device.copies()) {
             try {                                                      // ublk_unmap_io
-                MemorySegment memory = command.memory(address, done);
-                MemorySegment.copy(memory, JAVA_BYTE, 0, request.bytes(), request.from(), done);
+                MemorySegment.copy(command.memory(address, done), 0, request.memory(), request.from(), done);
             } catch (KernelException e) {
                 done = 0;
             }
@@ -445,9 +455,9 @@ final class DriverQueue {
         return (int) request.length();
     }
 
-    /** Only if the tag keeps its memory: a server that withdraws it may have reason to leave it to somebody. */
+    /** Only if the request was in it, and the tag keeps it: a server that withdraws it may have reason to leave it to somebody. */
     private void poison(Command command, IoRequest request, long before, long address) {
-        if (!device.copies() || !request.hasData() || before != address) return;
+        if (!device.copies() || !request.hasData() || request.isShared() || before != address) return;
         try {
             device.driver().poison().put(command.memory(address, request.length()), request.name(), this);
         } catch (KernelException e) {

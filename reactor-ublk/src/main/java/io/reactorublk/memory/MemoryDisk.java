@@ -3,6 +3,7 @@ package io.reactorublk.memory;
 import io.reactorublk.abi.ublk_cmd_h;
 import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.KernelException;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -43,7 +44,7 @@ public final class MemoryDisk {
             if (offset >= end) return Mono.just(new byte[0]);
             long first = offset - offset % limits.blockSize();
             byte[] bytes = new byte[(int) (roundUp(end, limits.blockSize()) - first)];
-            return submit("read", bio -> bio.transfer(IoRequest.READ, 0, first, bytes)).then(Mono.fromSupplier(() ->
+            return submit("read", bio -> bio.transfer(IoRequest.READ, 0, first, MemorySegment.ofArray(bytes))).then(Mono.fromSupplier(() ->
                     bytes.length == length ? bytes : Arrays.copyOfRange(bytes, (int) (offset - first), (int) (end - first))));
         });
     }
@@ -71,14 +72,45 @@ public final class MemoryDisk {
             long first = offset - offset % limits.blockSize();
             long end = roundUp(offset + bytes.length, limits.blockSize());
             if (end - first == bytes.length) {
-                byte[] copy = bytes.clone();
+                MemorySegment copy = MemorySegment.ofArray(bytes.clone());
                 return submit("write", bio -> bio.transfer(IoRequest.WRITE, flags, offset, copy));
             }
             return read(first, (int) (end - first)).flatMap(blocks -> {
                 System.arraycopy(bytes, 0, blocks, (int) (offset - first), bytes.length);
-                return submit("write", bio -> bio.transfer(IoRequest.WRITE, flags, first, blocks));
+                return submit("write", bio -> bio.transfer(IoRequest.WRITE, flags, first, MemorySegment.ofArray(blocks)));
             });
         });
+    }
+
+    /**
+     * Reads straight into memory of an application's, such as a piece of a {@link io.reactorublk.SharedMemory}: {@code O_DIRECT},
+     * so whole blocks. If the read fails, or ends early, the rest of that memory is as the server has left it.
+     *
+     * @return how many bytes were read: less than there is room for where the device ends
+     */
+    public Mono<Integer> read(long offset, MemorySegment into) {
+        return Mono.defer(() -> {
+            DiskLimits limits = limits("read");
+            requireDirect("read", limits, offset, into);
+            long length = Math.clamp(limits.sizeBytes() - offset, 0, into.byteSize());
+            return submit("read", bio -> bio.transfer(IoRequest.READ, 0, offset, into.asSlice(0, length))).thenReturn((int) length);
+        });
+    }
+
+    /** Writes straight from memory of an application's, as {@link #read(long, MemorySegment)} reads. It must not change meanwhile. */
+    public Mono<Void> write(long offset, MemorySegment from) {
+        return Mono.defer(() -> {
+            DiskLimits limits = limits("write");
+            requireDirect("write", limits, offset, from);
+            if (limits.readOnly()) return refused("write", Errno.EACCES);
+            if (offset + from.byteSize() > limits.sizeBytes()) return refused("write", Errno.ENOSPC);
+            return submit("write", bio -> bio.transfer(IoRequest.WRITE, 0, offset, from));
+        });
+    }
+
+    /** {@code blkdev_dio_invalid}. */
+    private void requireDirect(String name, DiskLimits limits, long offset, MemorySegment memory) {
+        require(name, offset >= 0 && offset % limits.blockSize() == 0 && memory.byteSize() % limits.blockSize() == 0);
     }
 
     /** {@code fdatasync(2)}: a FLUSH, if the device has a volatile cache. */
@@ -214,11 +246,11 @@ public final class MemoryDisk {
         }
 
         /** {@code bio_split_rw}. */
-        void transfer(int operation, int flags, long offset, byte[] bytes) {
+        void transfer(int operation, int flags, long offset, MemorySegment memory) {
             int most = limits().maxIoBytes() / limits().blockSize() * limits().blockSize();
-            for (int from = 0; from < bytes.length; from += most) {
-                int length = Math.min(most, bytes.length - from);
-                add(IoRequest.transfer(operation, flags, offset + from, bytes, from, length, this::ended));
+            for (long from = 0; from < memory.byteSize(); from += most) {
+                long length = Math.min(most, memory.byteSize() - from);
+                add(IoRequest.transfer(operation, flags, offset + from, memory, from, length, this::ended));
             }
         }
 

@@ -2,6 +2,7 @@ package io.reactorublk.memory;
 
 import io.reactorublk.UblkDevice;
 import io.reactorublk.UblkServer;
+import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.KernelException;
 import io.reactorublk.uring.memory.MemoryKernel;
 import java.time.Duration;
@@ -9,6 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.LongFunction;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 
@@ -17,13 +19,29 @@ import reactor.core.publisher.Mono;
  * Nothing moves but inside {@link #settle}, {@link #advanceTime} and {@link #get}, on the thread that calls them, so a test
  * is over in milliseconds and runs twice the same way.
  *
- * <p>It watches what no kernel can: the memory of an answered request is filled with a pattern, and who writes it is found
- * out before the next request gets it; where the bytes of requests stay in the kernel, a READ shows that pattern as far as
- * nobody has written it. Such a breach of the rules is thrown by the method that lets it happen or finds it.
+ * <p>Its clock is its own: what is timed by a queue's {@link io.reactorublk.BlockQueue#loop loop} waits for {@link #advanceTime}. Reactor's own
+ * schedulers have other threads and the real clock, unless {@code StepVerifier.withVirtualTime} takes that over; {@link #get}
+ * waits for them, as for every other thread, in real time.
+ *
+ * <p>It watches what no kernel can:
+ *
+ * <ul>
+ *   <li>Where the driver copies ({@link io.reactorublk.DataMode#COPY}), the memory of an answered request is filled with a pattern, and
+ *       who writes it later is found out. Who reads it later is not, but what he reads is that pattern. In the other modes bytes stay
+ *       in the kernel, and a READ shows the pattern as far as nobody has written it.
+ *   <li>Nobody answers a request twice, or one of another queue.
+ *   <li>No task of a loop fails.
+ * </ul>
+ *
+ * Such a breach of the rules is thrown by the method that lets it happen or finds it, and is one of {@link #breaches}.
  */
 public final class MemoryUblk implements AutoCloseable {
 
     private static final Duration PATIENCE = Duration.ofMinutes(1);
+    private static final Duration FIRST_STEP = Duration.ofMillis(1);
+    /** For other threads to do their part before the clock moves on, and when nothing but they can still move anything. In real time. */
+    private static final Duration PAUSE = Duration.ofMillis(1);
+    private static final Duration PATIENCE_WITH_OTHERS = Duration.ofSeconds(5);
     /** Small, because the memory of each tag is: 64 KiB. */
     private static final int QUEUE_MAX_IO_BYTES = 64 << 10;
     private static final long QUEUE_DEVICE_BYTES = 1L << 30;
@@ -55,6 +73,21 @@ public final class MemoryUblk implements AutoCloseable {
     /** Devices that start are not read by the kernel itself, which looks for partitions on their first page. */
     public MemoryUblk withoutPartitionScan() {
         driver.scansPartitions(false);
+        return this;
+    }
+
+    /**
+     * As for a process without CAP_SYS_ADMIN, to which udev gives what is its own: it makes {@linkplain UblkServer#unprivileged
+     * unprivileged} devices, and controls no others. A request of theirs that takes 30 s ends the process, as by {@link #kill}.
+     */
+    public MemoryUblk withoutPrivileges() {
+        driver.withoutPrivileges();
+        return this;
+    }
+
+    /** For tests of this project: which control commands a signal meets, and how they end then. */
+    MemoryUblk interruptControl(LongFunction<@Nullable Errno> which) {
+        driver.interruptions(which);
         return this;
     }
 
@@ -104,7 +137,7 @@ public final class MemoryUblk implements AutoCloseable {
      */
     public void settle() {
         kernel.settle();
-        driver.breaches().report();
+        driver.report();
     }
 
     /**
@@ -125,22 +158,29 @@ public final class MemoryUblk implements AutoCloseable {
      */
     public void advanceTime(Duration time) {
         kernel.advanceTime(time);
-        driver.breaches().report();
+        driver.report();
+    }
+
+    /** {@link #get(Mono, Duration)} with a minute. */
+    public <T> @Nullable T get(Mono<T> mono) {
+        return get(mono, PATIENCE);
     }
 
     /**
-     * Subscribes, settles, and moves the clock by up to a minute until there is an outcome.
+     * Subscribes, settles, and moves the clock by up to a limit until there is an outcome. When nothing here can move any more other
+     * threads may still be at work: they get up to 5 s of real time. The clock does not wait for them, so a time limit on a loop
+     * over what another thread does may pass early.
      *
+     * @param limit how far the clock may move
      * @return the value, or null if it completes empty
      * @throws AssertionError if it hangs
      */
-    public <T> @Nullable T get(Mono<T> mono) {
+    public <T> @Nullable T get(Mono<T> mono, Duration limit) {
         CompletableFuture<@Nullable T> outcome = mono.toFuture();
-        settle();
-        for (Duration step = Duration.ofMillis(1); !outcome.isDone() && step.compareTo(PATIENCE) < 0; step = step.multipliedBy(2)) {
-            advanceTime(step);
+        if (!isThere(outcome, limit)) {
+            throw new AssertionError("it hangs: no outcome within " + limit + ", nor of other threads within "
+                    + PATIENCE_WITH_OTHERS.toSeconds() + " s; there are " + driver.devices());
         }
-        if (!outcome.isDone()) throw new AssertionError("it hangs; there are " + driver.devices());
         try {
             return outcome.join();
         } catch (CompletionException e) {
@@ -148,6 +188,45 @@ public final class MemoryUblk implements AutoCloseable {
             if (e.getCause() instanceof Error cause) throw cause;
             throw e;
         }
+    }
+
+    /** Whether it comes to be. Time passes in steps that double, so that a day takes a few of them. */
+    private boolean isThere(CompletableFuture<?> outcome, Duration limit) {
+        Duration left = limit;
+        Duration step = FIRST_STEP;
+        long patience = PATIENCE_WITH_OTHERS.toNanos();
+        settle();
+        while (!outcome.isDone()) {
+            boolean timeHelps = left.isPositive() && kernel.hasDeadline();
+            long start = System.nanoTime();
+            boolean othersHelp = patience > 0 && isMoved(outcome, timeHelps ? PAUSE.toNanos() : patience);
+            patience -= System.nanoTime() - start;
+            if (othersHelp) {
+                settle();
+            } else if (timeHelps) {
+                advanceTime(step.compareTo(left) < 0 ? step : left);
+                left = left.minus(step);
+                step = step.multipliedBy(2);
+            } else {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** Whether other threads make something move, within so much of their time. */
+    private boolean isMoved(CompletableFuture<?> outcome, long nanos) {
+        long start = System.nanoTime();
+        do {
+            try {
+                Thread.sleep(PAUSE);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new AssertionError("interrupted", e);
+            }
+            if (outcome.isDone() || step()) return true;
+        } while (System.nanoTime() - start < nanos);
+        return false;
     }
 
     /**
@@ -162,9 +241,9 @@ public final class MemoryUblk implements AutoCloseable {
     // ------------------------------------------------------------------------------------------- what must be so
 
     /**
-     * Every request that left the kernel was answered and has ended, and none waits. That none was answered twice is watched all the time.
+     * Every request that left the kernel was answered, once, and has ended; and none waits.
      *
-     * @throws AssertionError if not, naming the queue
+     * @throws AssertionError if not, naming the queue, or the request that was answered twice
      */
     public void assertEveryRequestAnswered() {
         settle();
@@ -200,14 +279,18 @@ public final class MemoryUblk implements AutoCloseable {
 
     /** Every rule that was broken so far, by whom: also those that were thrown already. */
     public List<String> breaches() {
-        return driver.breaches().all();
+        return driver.allBreaches();
     }
 
-    /** Frees what this kernel itself needs. */
+    /**
+     * Frees what this kernel itself needs.
+     *
+     * @throws AssertionError if a server broke a rule and nobody was told of that yet
+     */
     @Override
     public void close() {
         driver.close();
-        kernel.settle();
+        settle();
     }
 
     @Override

@@ -2,16 +2,15 @@ package io.reactorublk.memory;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Memory of requests that were answered, filled with a pattern: who reads it sees that, who writes it is found out. No kernel
- * does this; the memory of a tag belongs to its next request, which may come at any time.
+ * Memory of requests that were answered, filled with a pattern: who reads it sees that, who writes it is found out when it is
+ * looked at. No kernel does this; the memory of a tag belongs to its next request, which may come at any time.
  */
 final class Poison {
 
@@ -46,19 +45,25 @@ final class Poison {
         check(doses.remove(address));
     }
 
-    /** The server has gone: looks at all of it for the last time. */
-    void liftAll() {
-        List<Dose> all = new ArrayList<>(doses.values());
-        doses.clear();
-        for (Dose dose : all) check(dose);
+    /** The server of a device has gone: looks at all its memory for the last time. */
+    void liftAll(DriverDevice device) {
+        for (Dose dose : List.copyOf(doses.values())) {
+            if (dose.queue.device() == device) lift(dose.memory.address());
+        }
     }
 
-    private void check(@Nullable Dose dose) {
-        if (dose == null || !dose.memory.scope().isAlive()) return;
+    /** Looks at all of it. Who is found out is so once for each time. */
+    void check() {
+        for (Dose dose : doses.values()) if (check(dose)) dose.memory.fill(PATTERN);
+    }
+
+    private boolean check(@Nullable Dose dose) {
+        if (dose == null || !dose.memory.scope().isAlive()) return false;
         long at = firstTouched(dose.memory);
-        if (at < 0) return;
+        if (at < 0) return false;
         breaches.add("the memory of %s of %s was written after it had been answered: byte %d is 0x%02x".formatted(
                 dose.request, dose.queue, at, dose.memory.get(ValueLayout.JAVA_BYTE, at)));
+        return true;
     }
 
     private static long firstTouched(MemorySegment memory) {

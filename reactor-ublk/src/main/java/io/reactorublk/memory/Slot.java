@@ -74,10 +74,9 @@ final class Slot {
     int register(Command command, int index) {
         IoRequest registered = request;
         if (registered == null || !isAlive() || !registered.hasData()) return Errno.EINVAL.result();
-        MemorySegment pages = MemorySegment.ofArray(registered.bytes()).asSlice(registered.from(), registered.length());
-        Direction direction = registered.operation == IoRequest.READ ? Direction.DESTINATION : Direction.SOURCE;
+                Direction direction = registered.operation == IoRequest.READ ? Direction.DESTINATION : Direction.SOURCE;
         references++;
-        int refusal = command.registerBuffer(index, pages, direction, this::put);
+        int refusal = command.registerBuffer(index, registered.bytes(), direction, this::put);
         if (refusal != 0) references--;
         return refusal;
     }
@@ -125,7 +124,7 @@ final class Slot {
         IoRequest copied = request;
         if (copied == null || !isAlive() || !copied.hasData() || at > copied.length()) return Errno.EINVAL.result();
         if (toRequest != (copied.operation == IoRequest.READ)) return Errno.EACCES.result();
-        MemorySegment bytes = MemorySegment.ofArray(copied.bytes()).asSlice(copied.from(), copied.length());
+        MemorySegment bytes = copied.bytes();
         int done = at;
         for (MemorySegment piece : pieces) {
             long part = Math.min(piece.byteSize(), bytes.byteSize() - done);

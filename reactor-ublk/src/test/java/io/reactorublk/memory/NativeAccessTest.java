@@ -3,6 +3,7 @@ package io.reactorublk.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.reactorublk.DemandTest;
+import io.reactorublk.docs.KitTest;
 import io.reactorublk.target.RamTargetTest;
 import java.io.File;
 import java.io.IOException;
@@ -20,7 +21,8 @@ class NativeAccessTest {
         Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "--illegal-native-access=deny", "-cp", classPath(), "org.junit.platform.console.ConsoleLauncher", "execute",
                 "--disable-banner", "--details=tree", "--disable-ansi-colors",
-                "--select-class", DemandTest.class.getName(), "--select-class", RamTargetTest.class.getName())
+                "--select-class", KitTest.class.getName(), "--select-class", DemandTest.class.getName(),
+                "--select-class", RamTargetTest.class.getName())
                 .redirectErrorStream(true).start();
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertThat(process.waitFor()).as(output).isZero();
