@@ -50,6 +50,19 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
     /** The device's logical block size in bytes: the unit of offsets and lengths. */
     public abstract int blockSize();
 
+    /**
+     * What the device is like for those who use it, as it is now: of one that was recovered it is what the first server made of
+     * it, whatever this one was told.
+     */
+    public abstract DeviceParameters parameters();
+
+    /**
+     * Whether an earlier server had this device: it was {@linkplain UblkServer#recover recovered}. What that one has answered its
+     * applications rely on, so the target begins where it ended, and not anew; and with {@link Recovery#REISSUE} a write among the first
+     * requests may be one that it has executed already, and died before it said so.
+     */
+    public abstract boolean isRecovered();
+
     /** The loop that delivers its requests, for I/O of the target's own and to come back to with {@code publishOn}. */
     public abstract EventLoop loop();
 
@@ -173,6 +186,16 @@ public abstract class BlockQueue extends Flux<BlockRequest> {
         @Override
         public int blockSize() {
             return queue.blockSize();
+        }
+
+        @Override
+        public DeviceParameters parameters() {
+            return queue.parameters();
+        }
+
+        @Override
+        public boolean isRecovered() {
+            return queue.isRecovered();
         }
 
         @Override

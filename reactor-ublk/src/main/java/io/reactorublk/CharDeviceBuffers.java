@@ -17,8 +17,10 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.BitSet;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Queue;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
@@ -35,7 +37,8 @@ import reactor.core.publisher.Mono;
  *
  *   table:    0 ... depth                 pages of the request with this tag            (ZERO_COPY)
  *             depth ... 2 * depth         the same, once a lost target knows the first
- *             2 * depth ...               for one operation each
+ *             2 * depth ...               the same for the other queues of the loop
+ *             ...                         for one operation each
  * </pre>
  *
  * The driver holds a request until the last reference to its pages is gone, so an answer that comes too early corrupts
@@ -48,17 +51,19 @@ final class CharDeviceBuffers extends DataBuffers {
     private static final int UNREGISTER = (int) ublk_cmd_h.UBLK_U_IO_UNREGISTER_IO_BUF();
     /** {@code IORING_MAX_REG_BUFFERS}. */
     private static final int MAX_TABLE = 16384;
+    private static final int MIN_PIECE_BYTES = 4096;
 
     private final DataMode mode;
     private final int depth;
     private final int bytesPerTag;
     private final MemorySegment memory;
     private final BitSet quarantined = new BitSet();
-    /** For {@link DataMode#LATE_COPY}: as many as were needed at a time. */
-    private final Queue<MemorySegment> spare = new ConcurrentLinkedQueue<>();
+    /** For {@link DataMode#LATE_COPY}, by size, a power of two: as many as were needed at a time. */
+    private final Map<Integer, Queue<MemorySegment>> spare = new ConcurrentHashMap<>();
     private final Kernel kernel;
     private int charDevice;
     private int queueId;
+    private int firstIndex;
     private @Nullable UringFile requests;
     private @Nullable Ring ring;
 
@@ -71,15 +76,23 @@ final class CharDeviceBuffers extends DataBuffers {
     }
 
     @Override
-    void attach(EventLoop loop, int charDevice, int queueId) {
+    void attach(EventLoop loop, int charDevice, int queueId, int place, int queues) {
         this.charDevice = charDevice;
         this.queueId = queueId;
         ring = loop.ring();
         requests = UringFile.borrow(loop, Path.of("/dev/ublkc"), charDevice);
-        int named = mode == DataMode.ZERO_COPY ? 2 * depth : 0;
-        if (!mode.hasMemory() && mode != DataMode.LATE_COPY) {
-            loop.ring().registerBuffers(named, Math.min(MAX_TABLE - named, 8 * depth));
+        if (mode.hasMemory() || mode == DataMode.LATE_COPY) return;
+        int namedEach = mode == DataMode.ZERO_COPY ? 2 * depth : 0;
+        firstIndex = place * namedEach;
+        if (place == 0) registerTable(loop.ring(), namedEach * queues, 8 * depth * queues);
+    }
+
+    private static void registerTable(Ring ring, int named, int spare) {
+        if (named >= MAX_TABLE) {
+            throw new IllegalArgumentException("a table of " + named + " buffers for the queues of one loop: fewer than " + MAX_TABLE
+                    + " are possible; use more loops, or less depth");
         }
+        ring.registerBuffers(named, Math.min(MAX_TABLE - named, spare));
     }
 
     @Override
@@ -97,7 +110,7 @@ final class CharDeviceBuffers extends DataBuffers {
                     + " are not copied before somebody asks for them; use look(), fill() or another DataMode");
             case ZERO_COPY -> request.needsRegistration() || (loop != null && loop.ring() != ring)
                     ? new IoBuffer.Pages(new RequestPages(request), 0, length)
-                    : new IoBuffer.Fixed(Objects.requireNonNull(ring), request.tag(), 0, length, request.bytes());
+                    : new IoBuffer.Fixed(Objects.requireNonNull(ring), firstIndex + request.tag(), 0, length, request.bytes());
             case LATE_ZERO_COPY -> new IoBuffer.Pages(new RequestPages(request), 0, length);
         };
     }
@@ -156,15 +169,21 @@ final class CharDeviceBuffers extends DataBuffers {
         return mode != DataMode.LATE_COPY;
     }
 
+    /** No more than twice what is asked for: a request may be split into many small parts. */
     @Override
-    MemorySegment takeMemory() {
-        MemorySegment free = spare.poll();
-        return free != null ? free : kernel.allocate(bytesPerTag, Arena.ofAuto());
+    MemorySegment takeMemory(int length) {
+        int bytes = Math.max(MIN_PIECE_BYTES, Integer.highestOneBit(Math.max(1, length - 1)) << 1);
+        MemorySegment free = spare(bytes).poll();
+        return free != null ? free : kernel.allocate(bytes, Arena.ofAuto());
     }
 
     @Override
     void giveMemory(MemorySegment memory) {
-        spare.add(memory);
+        spare((int) memory.byteSize()).add(memory);
+    }
+
+    private Queue<MemorySegment> spare(int bytes) {
+        return spare.computeIfAbsent(bytes, size -> new ConcurrentLinkedQueue<>());
     }
 
     @Override
@@ -220,7 +239,8 @@ final class CharDeviceBuffers extends DataBuffers {
 
     @Override
     int index(int tag) {
-        return mode != DataMode.ZERO_COPY ? 0 : quarantined.get(tag) ? depth + tag : tag;
+        if (mode != DataMode.ZERO_COPY) return 0;
+        return firstIndex + (quarantined.get(tag) ? depth + tag : tag);
     }
 
     /** An operation that finds its bytes by the number of their tag, as all those in the kernel can be, must end first. */

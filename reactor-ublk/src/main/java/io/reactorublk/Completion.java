@@ -9,7 +9,8 @@ import io.reactorublk.uring.Errno;
  * @param request what was asked
  * @param result the bytes done, or {@code -errno}. Made safe here: a READ or WRITE of no bytes becomes EIO, because the
  *     driver would send a write of 0 bytes again for ever; a short count is rounded down to whole blocks, and the kernel
- *     sends the rest again.
+ *     sends the rest again. Of a request in {@linkplain SharedMemory shared memory} every short count becomes EIO, because
+ *     the driver would tell the application that all of it was done.
  */
 public record Completion(BlockRequest request, int result) {
 
@@ -25,7 +26,7 @@ public record Completion(BlockRequest request, int result) {
                         + request.length());
             }
             int wholeBlocks = result - result % request.queue().blockSize();
-            result = wholeBlocks > 0 ? wholeBlocks : Errno.EIO.result();
+            result = wholeBlocks > 0 && !request.isShared() ? wholeBlocks : Errno.EIO.result();
         }
     }
 }

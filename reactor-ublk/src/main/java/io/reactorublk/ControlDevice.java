@@ -17,12 +17,17 @@ import java.time.Duration;
 import java.util.BitSet;
 import java.util.EnumSet;
 import java.util.Set;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
+import reactor.core.Exceptions;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.MonoSink;
+import reactor.util.Logger;
+import reactor.util.Loggers;
 import reactor.util.retry.Retry;
 
 /**
@@ -35,24 +40,41 @@ import reactor.util.retry.Retry;
  * <pre>
  *    0  dev_id u32   4  queue_id u16   6  len u16   8  addr u64   16  data u64   24  dev_path_len u16
  * </pre>
+ *
+ * Of a device that an ordinary user has made, every command proves that its sender may use the character device, by naming it:
+ * the path comes before everything else in the buffer, and counts in {@code len}. For other devices it must not be there.
+ * Mirrors {@code ublk_ctrl_uring_cmd_permission}.
  */
 final class ControlDevice {
 
+    private static final Logger LOG = Loggers.getLogger(ControlDevice.class);
     private static final String PATH = "/dev/ublk-control";
+    /** Of the names of commands. */
+    private static final String PREFIX = "UBLK_U_CMD_";
+    private static final int NO_DEVICE = -1;
     private static final short NO_QUEUE = -1;
     /** {@code CONFIG_NR_CPUS} of the largest distribution kernels. */
     private static final int MAX_CPUS = 8192;
+    /** Long enough for {@code /dev/ublkc1048575}; a multiple of 8, so that what follows is aligned. */
+    private static final int DEVICE_PATH_BYTES = 32;
     private static final Duration FIRST_PAUSE = Duration.ofMillis(1);
     private static final Duration LONGEST_PAUSE = Duration.ofMillis(50);
 
     private final EventLoop loop;
     private final Duration deadline;
+    private final ControlListener listener;
     private final int fd;
+    private final boolean namesDevices;
+    /** The name of the one device, if it was written down before; else each command has it in memory of its own. */
+    private final MemorySegment name;
 
     /** Opens it. The loop must have large entries. */
-    ControlDevice(EventLoop loop, Duration deadline) {
+    ControlDevice(EventLoop loop, Duration deadline, ControlListener listener) {
         this.loop = loop;
         this.deadline = deadline;
+        this.listener = listener;
+        namesDevices = false;
+        name = MemorySegment.NULL;
         try {
             fd = loop.kernel().open(PATH, linux_h.O_RDWR(), 0);
         } catch (KernelException e) {
@@ -65,13 +87,51 @@ final class ControlDevice {
         }
     }
 
+    private ControlDevice(ControlDevice other, Duration deadline, ControlListener listener, boolean namesDevices, MemorySegment name) {
+        loop = other.loop;
+        fd = other.fd;
+        this.deadline = deadline;
+        this.listener = listener;
+        this.namesDevices = namesDevices;
+        this.name = name;
+    }
+
+    ControlDevice with(Duration otherDeadline, ControlListener otherListener) {
+        return new ControlDevice(this, otherDeadline, otherListener, namesDevices, name);
+    }
+
+    /** The same open file, for devices that ordinary users have made. */
+    ControlDevice forUnprivileged() {
+        return new ControlDevice(this, deadline, listener, true, MemorySegment.NULL);
+    }
+
+    /**
+     * The same open file, for this one device that an ordinary user has made: to stop and to delete it will take no memory.
+     *
+     * @param arena outlives the loop
+     */
+    ControlDevice forUnprivileged(int id, Arena arena) {
+        MemorySegment path = loop.kernel().allocate(DEVICE_PATH_BYTES, arena);
+        path.setString(0, pathOf(id));
+        return new ControlDevice(this, deadline, listener, true, path);
+    }
+
+    private static String pathOf(int id) {
+        return "/dev/ublkc" + id;
+    }
+
+    /** The same open file, for this device. */
+    ControlDevice of(DeviceStatus device) {
+        return device.features().contains(Feature.UNPRIVILEGED_DEV) ? forUnprivileged() : this;
+    }
+
     void close() {
         loop.kernel().close(fd);
     }
 
     /** GET_FEATURES: {@code UBLK_F_*} that the driver knows. */
     Mono<Long> features() {
-        return run(new Command<Long>("UBLK_U_CMD_GET_FEATURES", ublk_cmd_h.UBLK_U_CMD_GET_FEATURES(), 0)
+        return run(new Command<Long>("UBLK_U_CMD_GET_FEATURES", ublk_cmd_h.UBLK_U_CMD_GET_FEATURES(), NO_DEVICE)
                 .buffer(ublk_cmd_h.UBLK_FEATURES_LEN())
                 .answer(buffer -> buffer.get(JAVA_LONG, 0)), deadline);
     }
@@ -84,7 +144,9 @@ final class ControlDevice {
                 .answer(DeviceInfo::readFrom)
                 .hint(errno -> switch (errno) {
                     case EEXIST -> "Device number " + wanted.id() + " is in use; choose another, or leave it to the kernel";
-                    case EPERM, EACCES -> "Creating ublk devices needs root (CAP_SYS_ADMIN)";
+                    case EACCES -> "There are as many devices of ordinary users as may be; "
+                            + "root raises /sys/module/ublk_drv/parameters/ublks_max";
+                    case EPERM -> "Creating ublk devices needs root (CAP_SYS_ADMIN); others make unprivileged ones";
                     case ENOMEM -> "The kernel has no memory for " + wanted.queues() + " queues of depth " + wanted.queueDepth();
                     default -> "";
                 }), deadline);
@@ -105,9 +167,18 @@ final class ControlDevice {
                 .answer(DeviceParameters::readFrom), deadline);
     }
 
-    /** GET_DEV_INFO. Answered at once, whatever the device is doing. */
+    /**
+     * GET_DEV_INFO. Answered at once, whatever the device is doing. Whether its name must be given cannot be known before: root
+     * learns of other devices without it, wherever their nodes are, and a refusal for want of it is EINVAL.
+     */
     Mono<DeviceStatus> status(int id) {
-        return run(new Command<DeviceStatus>("UBLK_U_CMD_GET_DEV_INFO", ublk_cmd_h.UBLK_U_CMD_GET_DEV_INFO(), id)
+        Mono<DeviceStatus> named = forUnprivileged().info("UBLK_U_CMD_GET_DEV_INFO2", ublk_cmd_h.UBLK_U_CMD_GET_DEV_INFO2(), id);
+        return info("UBLK_U_CMD_GET_DEV_INFO", ublk_cmd_h.UBLK_U_CMD_GET_DEV_INFO(), id)
+                .onErrorResume(e -> e instanceof KernelException refusal && refusal.errno() == Errno.EINVAL, e -> named);
+    }
+
+    private Mono<DeviceStatus> info(String name, long operation, int id) {
+        return run(new Command<DeviceStatus>(name, operation, id)
                 .buffer(ublksrv_ctrl_dev_info.layout().byteSize())
                 .answer(DeviceStatus::readFrom), deadline);
     }
@@ -129,7 +200,7 @@ final class ControlDevice {
 
     /** STOP_DEV. Waits in the kernel until every request is answered, so it has no deadline of its own. */
     Mono<Void> stop(int id) {
-        return retried(stopCommand(id));
+        return observed(stopCommand(id), this::retried);
     }
 
     /**
@@ -202,7 +273,19 @@ final class ControlDevice {
     }
 
     private <T> Mono<T> run(Command<T> command, Duration deadline) {
-        return retried(command).timeout(deadline, Mono.error(() -> command.refusal(Errno.ETIMEDOUT)), loop);
+        return observed(command, c -> retried(c).timeout(deadline, Mono.error(() -> c.refusal(Errno.ETIMEDOUT)), loop));
+    }
+
+    /** Tells the listener how it ended, before whoever waits for it learns that. */
+    private <T> Mono<T> observed(Command<T> command, Function<Command<T>, Mono<T>> run) {
+        if (listener == ControlListener.NONE) return run.apply(command);
+        return Mono.defer(() -> {
+            Observation observation = new Observation(command);
+            return run.apply(command)
+                    .doOnSuccess(answer -> observation.ended(null))
+                    .doOnError(e -> observation.ended(Errno.of(e)))
+                    .doOnCancel(() -> observation.ended(Errno.ECANCELED));
+        });
     }
 
     /** A worker's wait can be interrupted by what is not meant for us; what it was to do is then not done, and asked for again. */
@@ -215,8 +298,11 @@ final class ControlDevice {
     private <T> void submit(Command<T> command, MonoSink<T> sink) {
         Arena arena = Arena.ofShared();                                // until the kernel is done, however long nobody listens
         try {
-            MemorySegment buffer = command.bufferBytes == 0 ? MemorySegment.NULL
-                    : loop.kernel().allocate(command.bufferBytes, arena);
+            int pathBytes = namesDevices && command.isOfADevice() ? DEVICE_PATH_BYTES : 0;
+            boolean written = command.bufferBytes == 0 && (pathBytes == 0 || name.address() != 0);
+            MemorySegment all = written ? name : loop.kernel().allocate(pathBytes + command.bufferBytes, arena);
+            if (pathBytes > 0 && !written) all.setString(0, pathOf(command.deviceId));
+            MemorySegment buffer = command.bufferBytes == 0 ? MemorySegment.NULL : all.asSlice(pathBytes);
             command.fill.accept(buffer);
             Sqe sqe = loop.ring().stage((result, flags) -> {
                 try (arena) {
@@ -227,12 +313,43 @@ final class ControlDevice {
                     }
                 }
             });
-            command.write(sqe.command(fd, command.operation), buffer);
+            command.write(sqe.command(fd, command.operation), all, pathBytes);
             long id = sqe.id();
-            sink.onCancel(() -> loop.execute(() -> loop.ring().cancel(id)));
+            sink.onCancel(() -> cancel(id));
         } catch (RuntimeException e) {                                 // nothing was staged
             arena.close();
             sink.error(e);
+        }
+    }
+
+    private void cancel(long id) {
+        try {
+            loop.execute(() -> loop.ring().cancel(id));
+        } catch (RejectedExecutionException e) {
+            // The loop is closing, and takes back everything.
+        }
+    }
+
+    /** One command under way. It ends once: a cancellation may come when it has ended, by another thread. */
+    private final class Observation {
+
+        private final Command<?> command;
+        private final long startedNanos = loop.kernel().nanoTime();
+        private final AtomicBoolean told = new AtomicBoolean();
+
+        Observation(Command<?> command) {
+            this.command = command;
+        }
+
+        void ended(@Nullable Errno refusal) {
+            if (!told.compareAndSet(false, true)) return;
+            try {
+                listener.onCommand(command.name.substring(PREFIX.length()), command.deviceId, refusal,
+                        loop.kernel().nanoTime() - startedNanos);
+            } catch (Throwable e) {
+                Exceptions.throwIfJvmFatal(e);
+                LOG.error(listener + " failed", e);
+            }
         }
     }
 
@@ -291,12 +408,18 @@ final class ControlDevice {
             return this;
         }
 
-        void write(Sqe sqe, MemorySegment buffer) {
+        /** Not of none yet, as ADD_DEV, and not of the driver. */
+        boolean isOfADevice() {
+            return operation != (int) ublk_cmd_h.UBLK_U_CMD_ADD_DEV() && operation != (int) ublk_cmd_h.UBLK_U_CMD_GET_FEATURES();
+        }
+
+        void write(Sqe sqe, MemorySegment buffer, int pathBytes) {
             MemorySegment payload = sqe.payload(ublksrv_ctrl_cmd.layout().byteSize());
             ublksrv_ctrl_cmd.dev_id(payload, deviceId);
             ublksrv_ctrl_cmd.queue_id(payload, NO_QUEUE);
             ublksrv_ctrl_cmd.addr(payload, buffer.address());
-            ublksrv_ctrl_cmd.len(payload, (short) bufferBytes);
+            ublksrv_ctrl_cmd.len(payload, (short) (pathBytes + bufferBytes));
+            ublksrv_ctrl_cmd.dev_path_len(payload, (short) pathBytes);
             payload.set(JAVA_LONG, ublksrv_ctrl_cmd.data$offset(), data);
         }
 
@@ -310,7 +433,8 @@ final class ControlDevice {
             return switch (errno) {
                 case ETIMEDOUT -> "The kernel has not finished in time; is the server of that device alive and answering?";
                 case ENODEV -> "There is no device " + deviceId;
-                case EPERM, EACCES -> "Controlling ublk devices needs root (CAP_SYS_ADMIN)";
+                case EPERM -> "Controlling ublk devices needs root (CAP_SYS_ADMIN)";
+                case EACCES -> "It is another user's, or udev has not given /dev/ublkc" + deviceId + " to this one";
                 default -> "";
             };
         }

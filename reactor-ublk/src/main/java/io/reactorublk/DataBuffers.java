@@ -25,8 +25,8 @@ abstract class DataBuffers {
         return true;
     }
 
-    /** Memory for the longest request, where there are no buffers. Any thread. */
-    MemorySegment takeMemory() {
+    /** Memory for a part of a request, where there are no buffers. Any thread. */
+    MemorySegment takeMemory(int length) {
         throw new UnsupportedOperationException();
     }
 
@@ -91,8 +91,13 @@ abstract class DataBuffers {
         return true;
     }
 
-    /** On the loop, before the first tag is prepared. */
-    void attach(EventLoop loop, int charDevice, int queueId) {}
+    /**
+     * On the loop, before the first tag is prepared, in the order of the places.
+     *
+     * @param place of this queue among those of the loop
+     * @param queues how many the loop has
+     */
+    void attach(EventLoop loop, int charDevice, int queueId, int place, int queues) {}
 
     /** After the last operation. */
     Mono<Void> detach() {

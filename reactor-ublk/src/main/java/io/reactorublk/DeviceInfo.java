@@ -11,6 +11,10 @@ record DeviceInfo(int id, int queues, int queueDepth, int maxIoBytes, long flags
                 Feature.flags(status.features()));
     }
 
+    boolean isUnprivileged() {
+        return (flags & Feature.UNPRIVILEGED_DEV.flag()) != 0;
+    }
+
     void writeTo(MemorySegment info) {
         ublksrv_ctrl_dev_info.dev_id(info, id);
         ublksrv_ctrl_dev_info.nr_hw_queues(info, (short) queues);
@@ -36,6 +40,10 @@ record DeviceInfo(int id, int queues, int queueDepth, int maxIoBytes, long flags
         if (granted.queues < queues) {
             throw new IllegalArgumentException(queues + " queues: this machine grants " + granted.queues
                     + ", one for each CPU; ask for no more");
+        }
+        if (isUnprivileged() && !granted.isUnprivileged()) {
+            throw new IllegalArgumentException("with CAP_SYS_ADMIN no unprivileged device can be made; "
+                    + "leave unprivileged() out, or start as another user");
         }
         if (granted.queueDepth != queueDepth || granted.maxIoBytes != maxIoBytes || (granted.flags & flags) != flags) {
             throw new IllegalArgumentException("the driver grants " + granted + " where " + this + " was asked for");

@@ -42,6 +42,11 @@ public record DeviceParameters(long sizeBytes, int blockSize, int physicalBlockS
                 config.maxDiscardBytes, config.maxWriteZeroesBytes, config.dmaAlignment, config.maxSegments, config.maxSegmentBytes);
     }
 
+    DeviceParameters withSize(long bytes) {
+        return new DeviceParameters(bytes, blockSize, physicalBlockSize, maxIoBytes, readOnly, rotational, volatileCache, fua,
+                discardGranularityBytes, maxDiscardBytes, maxWriteZeroesBytes, dmaAlignment, maxSegments, maxSegmentBytes);
+    }
+
     static int lengthBytes() {
         return (int) ublk_params.layout().byteSize();
     }

@@ -26,8 +26,6 @@ final class FetchBuffer {
     /** Bytes per tag in the kernel's messages: a u16. */
     static final int SLOT = Short.BYTES;
 
-    private static final int GROUP = 0;
-
     private final BufferRing buffers;
     private final MemorySegment memory;
     private final int slots;
@@ -38,11 +36,15 @@ final class FetchBuffer {
     private int taken;
     private int lent;
 
-    /** On the ring's thread. Two times the depth: while one half is used up the other can be lent in one piece. */
-    FetchBuffer(Ring ring, MemorySegment memory, int depth) {
+    /**
+     * On the ring's thread. Two times the depth: while one half is used up the other can be lent in one piece.
+     *
+     * @param group which no other queue on this ring has
+     */
+    FetchBuffer(Ring ring, int group, MemorySegment memory, int depth) {
         this.memory = memory;
         slots = slots(depth);
-        buffers = new BufferRing(ring, GROUP, slots, true);
+        buffers = new BufferRing(ring, group, slots, true);
         pieceEnds = new int[buffers.capacity()];
     }
 

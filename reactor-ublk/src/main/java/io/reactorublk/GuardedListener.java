@@ -1,5 +1,6 @@
 package io.reactorublk;
 
+import reactor.core.Exceptions;
 import reactor.util.Logger;
 import reactor.util.Loggers;
 
@@ -13,7 +14,7 @@ record GuardedListener(QueueListener listener) implements QueueListener {
         try {
             QueueListener own = listener.forQueue(queue);
             return own == NONE ? NONE : new GuardedListener(own);
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             complain(e);
             return NONE;
         }
@@ -23,7 +24,7 @@ record GuardedListener(QueueListener listener) implements QueueListener {
     public void onFetched(BlockQueue queue, int tags) {
         try {
             listener.onFetched(queue, tags);
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             complain(e);
         }
     }
@@ -32,7 +33,7 @@ record GuardedListener(QueueListener listener) implements QueueListener {
     public void onStarved(BlockQueue queue) {
         try {
             listener.onStarved(queue);
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             complain(e);
         }
     }
@@ -41,7 +42,7 @@ record GuardedListener(QueueListener listener) implements QueueListener {
     public void onRebuilt(BlockQueue queue) {
         try {
             listener.onRebuilt(queue);
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             complain(e);
         }
     }
@@ -50,7 +51,7 @@ record GuardedListener(QueueListener listener) implements QueueListener {
     public void onCommitted(BlockQueue queue, int completions) {
         try {
             listener.onCommitted(queue, completions);
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             complain(e);
         }
     }
@@ -59,7 +60,7 @@ record GuardedListener(QueueListener listener) implements QueueListener {
     public void onCompleted(BlockRequest request, int result, long nanos) {
         try {
             listener.onCompleted(request, result, nanos);
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             complain(e);
         }
     }
@@ -68,12 +69,13 @@ record GuardedListener(QueueListener listener) implements QueueListener {
     public void onClosed(BlockQueue queue) {
         try {
             listener.onClosed(queue);
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             complain(e);
         }
     }
 
-    private void complain(RuntimeException e) {
+    private void complain(Throwable e) {
+        Exceptions.throwIfJvmFatal(e);
         LOG.error(listener + " failed", e);
     }
 }

@@ -59,7 +59,12 @@ final class HoldUntil extends FluxOperator<BlockRequest, BlockRequest> {
 
         @Override
         public void onNext(BlockRequest request) {
-            Mono<?> opening = gate.apply(request);
+            Mono<?> opening;
+            try {
+                opening = gate.apply(request);
+            } catch (Throwable e) {                                    // costs one request, never the queue
+                opening = Mono.error(e);
+            }
             if (opening == Mono.empty()) {                             // the one empty Mono: there is nothing to wait for
                 actual.onNext(request);
                 return;

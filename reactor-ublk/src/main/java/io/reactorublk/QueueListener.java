@@ -19,9 +19,9 @@ public interface QueueListener {
         return this;
     }
 
-    /** This one, and then the other. */
+    /** This one, and then the other, which hears of everything even if this one fails. */
     default QueueListener and(QueueListener other) {
-        return new TwoListeners(this, other);
+        return new TwoListeners(new GuardedListener(this), new GuardedListener(other));
     }
 
     /** Tags arrived in one completion of the fetch: the batch size on the way in. */
@@ -37,10 +37,12 @@ public interface QueueListener {
     default void onCommitted(BlockQueue queue, int completions) {}
 
     /**
-     * A request was answered, by its target or, when that is lost, by the queue in its place.
+     * The answer to a request leaves with the commit that {@link #onCommitted} will tell of, given by its target or, when that is
+     * lost, by the queue in its place.
      *
      * @param result bytes done or {@code -errno}, as committed
-     * @param nanos from its delivery to its answer
+     * @param nanos from its arrival to this moment; requests that arrive in one completion of the fetch arrive at the same time,
+     *     and those that leave in one commit leave at the same time
      */
     default void onCompleted(BlockRequest request, int result, long nanos) {}
 

@@ -12,7 +12,7 @@ import java.util.Set;
  *   NONE         EIO                          EIO                  goes away      DEAD
  *   HOLD         EIO                          waits                stays          QUIESCED
  *   REISSUE      given to the next server     waits                stays          QUIESCED
- *   FAIL_FAST    EIO                          EIO                  stays          FAIL_IO
+ *   FAIL_FAST    EIO                          EREMOTEIO            stays          FAIL_IO
  * </pre>
  *
  * Mirrors {@code UBLK_F_USER_RECOVERY*}.
@@ -37,7 +37,10 @@ public enum Recovery {
      */
     REISSUE(Feature.USER_RECOVERY, Feature.USER_RECOVERY_REISSUE),
 
-    /** Everything fails at once until {@link UblkServer#recover}, as on a disk that was unplugged and may come back. */
+    /**
+     * Everything fails at once until {@link UblkServer#recover}, as on a disk that was unplugged and may come back: what was in flight
+     * with EIO, what is asked for later with EREMOTEIO.
+     */
     FAIL_FAST(Feature.USER_RECOVERY, Feature.USER_RECOVERY_FAIL_IO);
 
     private final long flags;

@@ -8,15 +8,19 @@ import org.jspecify.annotations.Nullable;
 final class ServerConfig {
 
     @Nullable Kernel kernel;
+    @Nullable UblkControl control;
     @Nullable BlockTarget target;
     DataMode dataMode = DataMode.COPY;
     boolean sharedMemory;
     QueueListener listener = QueueListener.NONE;
+    ControlListener controlListener = ControlListener.NONE;
     int id = UblkServer.ANY_ID;
     long sizeBytes;
     int blockSize = 512;
     int physicalBlockSize = 4096;
     int queues = 1;
+    /** As many as there are queues, if nobody has asked for fewer. */
+    int mostLoops = Integer.MAX_VALUE;
     int queueDepth = 128;
     int maxIoBytes = 512 << 10;
     int dmaAlignment = 4;
@@ -29,6 +33,11 @@ final class ServerConfig {
     boolean volatileCache = true;
     boolean fua;
     boolean rotational;
+    boolean affinity = true;
+    boolean partitionScan = true;
+    boolean unprivileged;
+    /** How long a request of an unprivileged device may take: {@code blk_mq_init_allocated_queue} gives it 30 s, and that is not all ours. */
+    Duration patience = Duration.ofSeconds(25);
     Recovery recovery = Recovery.NONE;
     Duration stopGrace = Duration.ofSeconds(10);
     Duration controlDeadline = Duration.ofSeconds(20);
@@ -36,15 +45,18 @@ final class ServerConfig {
     ServerConfig copy() {
         ServerConfig copy = new ServerConfig();
         copy.kernel = kernel;
+        copy.control = control;
         copy.target = target;
         copy.dataMode = dataMode;
         copy.sharedMemory = sharedMemory;
         copy.listener = listener;
+        copy.controlListener = controlListener;
         copy.id = id;
         copy.sizeBytes = sizeBytes;
         copy.blockSize = blockSize;
         copy.physicalBlockSize = physicalBlockSize;
         copy.queues = queues;
+        copy.mostLoops = mostLoops;
         copy.queueDepth = queueDepth;
         copy.maxIoBytes = maxIoBytes;
         copy.dmaAlignment = dmaAlignment;
@@ -57,10 +69,18 @@ final class ServerConfig {
         copy.volatileCache = volatileCache;
         copy.fua = fua;
         copy.rotational = rotational;
+        copy.affinity = affinity;
+        copy.partitionScan = partitionScan;
+        copy.unprivileged = unprivileged;
+        copy.patience = patience;
         copy.recovery = recovery;
         copy.stopGrace = stopGrace;
         copy.controlDeadline = controlDeadline;
         return copy;
+    }
+
+    int loops() {
+        return Math.min(mostLoops, queues);
     }
 
     /** The same server of a device that is there already, and is what it is. */

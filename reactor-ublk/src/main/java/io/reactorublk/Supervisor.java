@@ -3,6 +3,8 @@ package io.reactorublk;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.time.Duration;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 import reactor.core.scheduler.Schedulers;
@@ -60,34 +62,61 @@ public final class Supervisor {
      * {@code SIGTERM}, and waits for nothing. Emits on threads of its own. Each subscription has a process of its own.
      */
     public Flux<Process> run() {
-        return Flux.defer(() -> run(firstPause));
+        return Flux.defer(() -> new Supervision().processes());
     }
 
-    private Flux<Process> run(Duration pause) {
-        return Mono.fromCallable(this::start).subscribeOn(Schedulers.boundedElastic()).flatMapMany(process -> {
-            long started = System.nanoTime();
-            Flux<Process> next = ended(process).flatMapMany(status -> {
-                if (status == 0) return Flux.empty();
-                boolean lived = System.nanoTime() - started >= longestPause.toNanos();
-                Duration wait = lived ? firstPause : pause;
-                LOG.warn("the server, process {}, ended with status {}; the next one starts in {}", process.pid(), status, wait);
-                return Mono.delay(wait).thenMany(Flux.defer(() -> run(doubled(wait))));
-            });
-            return Flux.concat(Mono.just(process), next).doOnCancel(process::destroy);
-        });
-    }
+    /** One subscription. */
+    private final class Supervision {
 
-    private Process start() {
-        try {
-            return command.start();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
+        private Duration pause = firstPause;
+        private long startedNanos;
+        private volatile boolean cancelled;
+        private volatile @Nullable Process process;
+
+        /** One after the other, and none within another: the thousandth needs no deeper stack than the first. */
+        Flux<Process> processes() {
+            return Mono.fromCallable(this::start).subscribeOn(Schedulers.boundedElastic())
+                    .flatMapMany(started -> Flux.concat(Mono.just(started), untilItEnds(started)))
+                    .repeatWhen(ends -> ends.takeWhile(end -> !isDone()).concatMap(end -> Mono.delay(nextPause())))
+                    .doOnCancel(this::cancel);
         }
-    }
 
-    /** The status with which it ends. Not to wait for it any longer does not end it. */
-    private static Mono<Integer> ended(Process process) {
-        return Mono.fromFuture(process::onExit, true).map(Process::exitValue);
+        /** A process that nobody will hear of must not stay. */
+        private Process start() {
+            try {
+                Process started = command.start();
+                startedNanos = System.nanoTime();
+                process = started;
+                if (cancelled) started.destroy();
+                return started;
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+
+        /** Not to wait for it any longer does not end it. */
+        private static Mono<Process> untilItEnds(Process started) {
+            return Mono.fromFuture(started::onExit, true).then(Mono.empty());
+        }
+
+        private boolean isDone() {
+            return Objects.requireNonNull(process).exitValue() == 0;
+        }
+
+        private Duration nextPause() {
+            Process ended = Objects.requireNonNull(process);
+            boolean lived = System.nanoTime() - startedNanos >= longestPause.toNanos();
+            Duration wait = lived ? firstPause : pause;
+            pause = doubled(wait);
+            LOG.warn("the server, process {}, ended with status {}; the next one starts in {}", ended.pid(), ended.exitValue(), wait);
+            return wait;
+        }
+
+        private void cancel() {
+            cancelled = true;                                          // and then looks, while start() does it the other way round
+            Process running = process;
+            if (running != null) running.destroy();
+        }
     }
 
     private Duration doubled(Duration pause) {

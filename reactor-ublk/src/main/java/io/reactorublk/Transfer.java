@@ -29,7 +29,7 @@ final class Transfer {
             return whole(file, write, bytes.slice(from, length), fileOffset, write && request.isFua());
         }
         return Mono.defer(() -> {                                      // memory of its own, as late as can be
-            MemorySegment piece = data.takeMemory();
+            MemorySegment piece = data.takeMemory(length);
             MemorySegment memory = piece.asSlice(0, length);
             IoBuffer bytes = new IoBuffer.Segment(memory, request.bytes());   // no operation outlives the request: see use()
             Mono<Void> copied = write

@@ -27,7 +27,8 @@ import reactor.core.publisher.Mono;
  * errno and what helps: ETIMEDOUT after the deadline, ENODEV if there is no such device. Results are emitted on a thread of
  * this object's own, which must not be blocked. Safe for use by many threads.
  *
- * <p>The first command starts that thread; {@link #close} ends it. Needs CAP_SYS_ADMIN.
+ * <p>The first command starts that thread; {@link #close} ends it. Needs CAP_SYS_ADMIN, or for {@linkplain UblkServer#unprivileged
+ * unprivileged} devices the permission to read and write {@code /dev/ublkcN}, which must then be in {@code /dev}.
  */
 public final class UblkControl implements AutoCloseable {
 
@@ -41,13 +42,17 @@ public final class UblkControl implements AutoCloseable {
 
     private final Kernel kernel;
     private final Duration deadline;
+    private final ControlListener listener;
     private @Nullable EventLoop loop;
     private @Nullable ControlDevice device;
+    /** Devices that are served with this. */
+    private int served;
     private boolean closed;
 
-    private UblkControl(Kernel kernel, Duration deadline) {
+    private UblkControl(Kernel kernel, Duration deadline, ControlListener listener) {
         this.kernel = kernel;
         this.deadline = deadline;
+        this.listener = listener;
     }
 
     /** Of this machine, with a deadline of 20 s. */
@@ -61,8 +66,18 @@ public final class UblkControl implements AutoCloseable {
      * @param deadline for each command
      */
     public static UblkControl create(Kernel kernel, Duration deadline) {
+        return create(kernel, deadline, ControlListener.NONE);
+    }
+
+    /**
+     * Of any kernel, and watched.
+     *
+     * @param deadline for each command
+     * @param listener hears of each command
+     */
+    public static UblkControl create(Kernel kernel, Duration deadline, ControlListener listener) {
         if (!deadline.isPositive()) throw new IllegalArgumentException("a deadline of " + deadline + ": it must be positive");
-        return new UblkControl(kernel, deadline);
+        return new UblkControl(kernel, deadline, listener);
     }
 
     // ------------------------------------------------------------------------------------------- looking
@@ -72,12 +87,23 @@ public final class UblkControl implements AutoCloseable {
         return command(ControlDevice::features).map(Feature::of);
     }
 
-    /** All devices, by number. Never waits for one of them; one that goes away meanwhile is left out. */
+    /**
+     * All devices that this process may look at, by number. Never waits for one of them; one that goes away meanwhile is left
+     * out.
+     */
     public Flux<DeviceStatus> list() {
         return Flux.defer(() -> {
             ControlDevice control = device();
-            return Flux.fromIterable(ids()).concatMap(id -> control.status(id).onErrorResume(DeviceLifecycle::isGone, e -> Mono.empty()));
+            return Flux.fromIterable(ids()).concatMap(id -> control.status(id).onErrorResume(UblkControl::isNotForUs, e -> Mono.empty()));
         });
+    }
+
+    /** Gone, another user's, or without a node in this {@code /dev}. */
+    private static boolean isNotForUs(Throwable e) {
+        return e instanceof KernelException refusal && switch (refusal.errno()) {
+            case ENODEV, EPERM, EACCES, ENOENT -> true;
+            default -> false;
+        };
     }
 
     private List<Integer> ids() {
@@ -92,12 +118,12 @@ public final class UblkControl implements AutoCloseable {
 
     /** What a device is like for applications. Waits while it is being stopped. */
     public Mono<DeviceParameters> parameters(int id) {
-        return command(control -> control.params(id));
+        return command(id, control -> control.params(id));
     }
 
     /** The CPUs whose requests go to this queue of a device. */
     public Mono<BitSet> affinity(int id, int queue) {
-        return command(control -> control.affinity(id, queue));
+        return command(id, control -> control.affinity(id, queue));
     }
 
     /**
@@ -125,7 +151,7 @@ public final class UblkControl implements AutoCloseable {
      * @param bytes a positive multiple of the device's block size, else {@link IllegalArgumentException}
      */
     public Mono<Void> resize(int id, long bytes) {
-        return command(control -> control.params(id).flatMap(is -> {
+        return command(id, control -> control.params(id).flatMap(is -> {
             requireBlocks(bytes, is.blockSize());
             return control.updateSize(id, bytes);
         }));
@@ -145,7 +171,7 @@ public final class UblkControl implements AutoCloseable {
      * <p>ETIMEDOUT means that a server does not answer what it has been asked. The device stops when it does, or dies.
      */
     public Mono<Void> stop(int id) {
-        return command(control -> control.stopOthers(id));
+        return command(id, control -> control.stopOthers(id));
     }
 
     /**
@@ -154,7 +180,7 @@ public final class UblkControl implements AutoCloseable {
      * @return whether it was stopped; fails with ENODEV if it has no block device
      */
     public Mono<Boolean> stopIfUnused(int id) {
-        return command(control -> control.tryStop(id).then(control.stopOthers(id).onErrorComplete()).thenReturn(true))
+        return command(id, control -> control.tryStop(id).then(control.stopOthers(id).onErrorComplete()).thenReturn(true))
                 .onErrorResume(e -> e instanceof KernelException refusal && refusal.errno() == Errno.EBUSY, e -> Mono.just(false));
     }
 
@@ -167,22 +193,51 @@ public final class UblkControl implements AutoCloseable {
      * keeps in use who has it open.
      */
     public Mono<Void> remove(int id) {
-        return command(control -> control.stopOthers(id)
+        return command(id, control -> control.stopOthers(id)
                 .then(control.delete(id).onErrorResume(DeviceLifecycle::isGone, e -> Mono.empty())));   // its server was quicker
     }
 
     // ------------------------------------------------------------------------------------------- life
 
+    Kernel kernel() {
+        return kernel;
+    }
+
+    /** For a device that is served with this, until it {@linkplain #leave leaves}. */
+    synchronized EventLoop join() {
+        device();
+        served++;
+        return java.util.Objects.requireNonNull(loop);
+    }
+
+    synchronized void leave() {
+        served--;
+    }
+
+    /** The same open file, with another deadline, and told to another. */
+    ControlDevice device(Duration otherDeadline, ControlListener otherListener) {
+        return device().with(otherDeadline, otherListener);
+    }
+
     private <T> Mono<T> command(Function<ControlDevice, Mono<T>> command) {
         return Mono.defer(() -> command.apply(device()));
     }
 
+    /** To a device: as it wants to be addressed. */
+    private <T> Mono<T> command(int id, Function<ControlDevice, Mono<T>> command) {
+        return command(control -> control.status(id).flatMap(status -> command.apply(control.of(status))));
+    }
+
     private synchronized ControlDevice device() {
         if (closed) throw new IllegalStateException("this control plane is closed");
-        if (device != null) return device;
+        if (device != null) {
+            if (!java.util.Objects.requireNonNull(loop).isDisposed()) return device;
+            device.close();                                            // its loop has died; the next one may live
+            device = null;
+        }
         EventLoop started = EventLoop.start(kernel, "ublk-control", RING);
         try {
-            device = new ControlDevice(started, deadline);
+            device = new ControlDevice(started, deadline, listener);
         } catch (RuntimeException e) {
             started.dispose();
             throw e;
@@ -195,13 +250,16 @@ public final class UblkControl implements AutoCloseable {
     /**
      * Takes back what is under way and ends the thread. Returns at once; commands that the kernel does not let go of keep the
      * thread until they are done.
+     *
+     * @throws IllegalStateException if devices are still {@linkplain UblkServer#control served} with it
      */
     @Override
     public synchronized void close() {
         if (closed) return;
+        if (served > 0) throw new IllegalStateException(served + " devices are served with this control plane; dispose them first");
         closed = true;
         EventLoop ending = loop;
         ControlDevice open = device;
-        if (ending != null && open != null) ending.disposeGracefully().subscribe(nothing -> {}, e -> {}, open::close);
+        if (ending != null && open != null) ending.disposeGracefully().doOnTerminate(open::close).subscribe(nothing -> {}, e -> {});
     }
 }

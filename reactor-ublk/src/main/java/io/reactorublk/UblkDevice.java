@@ -40,10 +40,11 @@ public final class UblkDevice implements Disposable {
      * Shares memory with applications: requests whose bytes are in it need no copy. Waits for the requests in flight, since the
      * driver stops the device for a moment; must not be waited for on a loop.
      *
-     * <p>The driver holds the memory until {@link #unshare} or until the device is gone, even if this process ends before.
+     * <p>The driver holds the memory until {@link #unshare} or until the device is gone, even if this process ends before. The
+     * next server of a device takes it back, and shares anew; a request in it that was under way when its server died fails.
      *
      * @return fails with {@link io.reactorublk.uring.KernelException}: {@code EOPNOTSUPP} on a device that was not made for
-     *     {@link UblkServer#sharedMemory}, {@code ENOMEM} if that much cannot be held
+     *     {@link UblkServer#sharedMemory}, {@code EEXIST} if it is shared already, {@code ENOMEM} if that much cannot be held
      */
     public Mono<Void> share(SharedMemory memory) {
         return lifecycle.share(memory);
@@ -71,7 +72,7 @@ public final class UblkDevice implements Disposable {
     /**
      * Leaves the device to another server, without an error for those who use it: they see a pause. The target gets nothing new;
      * when it has answered all it has, its queues complete, it ends, and everything of it is closed. What was asked meanwhile
-     * waits in the kernel, not executed. When this completes the device waits for {@link UblkServer#recover}, by this process
+     * waits in the kernel, not executed. Memory that is {@linkplain #share shared} is taken back. When this completes the device waits for {@link UblkServer#recover}, by this process
      * or by another: tell it then. This object is disposed.
      *
      * <p>Fails with {@link IllegalStateException} unless the device has {@link Recovery#REISSUE}, and with {@link

@@ -47,6 +47,9 @@ public final class UblkServer {
         ServerConfig copy = config.copy();
         change.accept(copy);
         requireWholeBlocks(copy);
+        if (copy.unprivileged) requireUnprivileged(copy);
+        require(copy.control == null || copy.kernel == null || copy.control.kernel() == copy.kernel,
+                "the control plane is of another kernel; leave kernel(...) out");
         return new UblkServer(copy);
     }
 
@@ -62,6 +65,16 @@ public final class UblkServer {
         require(config.physicalBlockSize >= config.blockSize,
                 ("a physical block of %d bytes is smaller than a logical one of %d; "
                 + "set the physical block size first").formatted(config.physicalBlockSize, config.blockSize));
+    }
+
+    /** {@code ublk_ctrl_add_dev} refuses the one with a bare EINVAL, and drops the other in silence. */
+    private static void requireUnprivileged(ServerConfig config) {
+        require(config.dataMode == DataMode.COPY,
+                ("an unprivileged device has DataMode.COPY only, not %s: "
+                + "the driver lets nobody but root near the pages of others").formatted(config.dataMode));
+        require(config.recovery == Recovery.NONE,
+                ("an unprivileged device has Recovery.NONE only, not %s: "
+                + "what waits for a server that never comes would hang the machine").formatted(config.recovery));
     }
 
     /** How large the device is, in bytes: a positive multiple of the logical block size. */
@@ -88,11 +101,21 @@ public final class UblkServer {
         return with(c -> c.physicalBlockSize = bytes);
     }
 
-    /** How many hardware queues, each with a loop thread of its own; 1 by default, at most one per CPU of the machine. */
+    /** How many hardware queues, each with a {@linkplain #loops loop} of its own; 1 by default, at most one per CPU of the machine. */
     public UblkServer queues(int queues) {
         require(queues >= 1 && queues <= MAX_QUEUES,
                 "%d queues: from 1 to %d are possible, and no more than CPUs".formatted(queues, MAX_QUEUES));
         return with(c -> c.queues = queues);
+    }
+
+    /**
+     * How many loops serve the queues, each a thread and a ring: by default as many as there are queues, and never more. With
+     * fewer several queues share one, in turn: applications on many CPUs then still have queues of their own, and the server
+     * needs fewer threads.
+     */
+    public UblkServer loops(int loops) {
+        require(loops >= 1, "%d loops: at least 1 must serve the queues".formatted(loops));
+        return with(c -> c.mostLoops = loops);
     }
 
     /**
@@ -209,6 +232,45 @@ public final class UblkServer {
         return with(c -> c.rotational = true);
     }
 
+    /**
+     * Lets the threads of the queues run on any CPU. By default each is bound to those whose requests come to its queue, as
+     * those of other servers are: the bytes are then in the caches, and the queue's memory on the NUMA node, that will use them.
+     * Where that is refused, in a container with other CPUs, there is a warning and nothing else.
+     *
+     * <p>Threads that a bound thread starts are bound as it is, so a pool whose first task a target gives it on the loop shares
+     * the CPUs of that queue. Start such a pool before, or say this. Matters with several {@link #queues} only: a single one has
+     * the requests of all CPUs.
+     */
+    public UblkServer withoutAffinity() {
+        return with(c -> c.affinity = false);
+    }
+
+    /**
+     * A device whose partitions the kernel does not look for when it starts, so that nothing is read which nobody has asked for.
+     * {@code blockdev --rereadpt} still finds them, and so does udev when somebody has closed the device after writing to it.
+     * Needs Linux 7.0.
+     */
+    public UblkServer withoutPartitionScan() {
+        return with(c -> c.partitionScan = false);
+    }
+
+    /**
+     * A device that a user without CAP_SYS_ADMIN makes, serves and owns. Without this such a user can make none, and with it root
+     * can make none: {@link #start} then fails with {@link IllegalArgumentException}.
+     *
+     * <p>The administrator has to let users open {@code /dev/ublk-control}, and udev has to give them their devices: the manual
+     * has the rules. Until that is done for a new device, {@link #start} waits for it, up to the {@link #controlDeadline}.
+     *
+     * <p>The driver trusts such a server less. There is only {@link DataMode#COPY} and {@link Recovery#NONE}, nobody looks for
+     * partitions, and of all users together there can be 64 devices. <b>A request that is not answered within 30 s costs the
+     * process its life</b>: the driver sends SIGKILL. A queue whose target keeps a request for 25 s therefore answers EIO in its
+     * place from then on, and so does one that nobody has asked for anything for 25 s while requests wait. That does not help if a
+     * target blocks the loop, if the JVM stands still as long, or if requests wait too long in the kernel because of a small demand.
+     */
+    public UblkServer unprivileged() {
+        return with(c -> c.unprivileged = true);
+    }
+
     /** What becomes of the device when this process dies; by default it goes with it. */
     public UblkServer recovery(Recovery recovery) {
         return with(c -> c.recovery = Objects.requireNonNull(recovery));
@@ -221,15 +283,29 @@ public final class UblkServer {
         return with(c -> c.id = id);
     }
 
-    /** Where to serve; by default {@link Kernel#linux()}. */
+    /** Where to serve; by default {@link Kernel#linux()}. Must be that of the {@linkplain #control control plane}, if there is one. */
     public UblkServer kernel(Kernel kernel) {
         return with(c -> c.kernel = Objects.requireNonNull(kernel));
+    }
+
+    /**
+     * Whose thread, ring and open {@code /dev/ublk-control} a device is made, changed and ended with; by default each device has
+     * all of these for itself. For many devices in one process. Serves on the kernel of that control plane, which must stay
+     * open until the device is gone: {@link UblkControl#close} is refused before.
+     */
+    public UblkServer control(UblkControl control) {
+        return with(c -> c.control = Objects.requireNonNull(control));
     }
 
     /** Who watches the queues; by default nobody, which costs nothing. */
     public UblkServer listener(QueueListener listener) {
         return with(c -> c.listener = listener == QueueListener.NONE ? listener
                 : new GuardedListener(Objects.requireNonNull(listener)));
+    }
+
+    /** Who watches the commands that start, resize and end the device, whoever's {@link #control} they go by; by default nobody. */
+    public UblkServer controlListener(ControlListener listener) {
+        return with(c -> c.controlListener = Objects.requireNonNull(listener));
     }
 
     /**
@@ -275,8 +351,9 @@ public final class UblkServer {
      * durations matter; what else the device is, and what becomes of it after the next death, was decided when it was made.
      *
      * <p>Until the kernel has tidied up after the last server it is asked again and again. Fails with {@link
-     * io.reactorublk.uring.KernelException}: ENODEV if there is no such device, ETIMEDOUT if after the control deadline its
-     * server still lives, EINVAL if it was made with {@link Recovery#NONE}; with {@link
+     * io.reactorublk.uring.KernelException}: ENODEV if there is no such device, or only what a server has left that died before its
+     * device was there, or while it stopped it: to be {@linkplain UblkControl#remove removed} before that number can be had again;
+     * ETIMEDOUT if after the control deadline its server still lives, EINVAL if it was made with {@link Recovery#NONE}; with {@link
      * IllegalArgumentException} if it was made for another {@link DataMode}. After a failure, or when cancelled before, the
      * device waits as it did, and can be recovered. Once recovered it ends like any other.
      */
@@ -284,8 +361,22 @@ public final class UblkServer {
         return Mono.defer(() -> DeviceLifecycle.recover(kernel(), config, target(), id));
     }
 
+    /**
+     * Finds out whether this server could {@link #recover} a device, while another one still serves it: starts a device like it,
+     * of zeros, under the lowest number that is free, and removes it. So what this machine would refuse it refuses now, and what
+     * a JVM does slowly for the first time it has done before anybody waits for it. The device itself is only looked at, and
+     * the target is not touched: whether <em>that</em> works shows when the device is recovered.
+     *
+     * <p>Completes when nothing of it is left. Fails as {@link #start} and {@link #recover} do, for the same reasons; also for
+     * want of memory, since there must be enough for both servers at the same time. Who dies meanwhile leaves the second device
+     * behind, dead, for {@link UblkControl#remove}.
+     */
+    public Mono<Void> rehearse(int id) {
+        return Mono.defer(() -> Rehearsal.of(kernel(), config, id));
+    }
+
     private Kernel kernel() {
-        Kernel kernel = config.kernel;
+        Kernel kernel = config.control == null ? config.kernel : config.control.kernel();
         return kernel == null ? Kernel.linux() : kernel;
     }
 

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
 import java.util.function.ToIntFunction;
 import org.junit.jupiter.api.Test;
@@ -21,6 +22,18 @@ import reactor.core.scheduler.Schedulers;
 
 /** Each request is answered once, however a target behaves; what it does to one request costs no other. */
 abstract class AnswerContract extends DeviceContract {
+
+    private static final QueueListener FAILING = new QueueListener() {
+        @Override
+        public void onFetched(BlockQueue queue, int tags) {
+            throw new AssertionError("a test");
+        }
+
+        @Override
+        public void onCompleted(BlockRequest request, int result, long nanos) {
+            throw new IllegalStateException("a test");
+        }
+    };
 
     private final RecordingTarget target = new RecordingTarget(DEVICE_BYTES);
     private final HeldRequests held = new HeldRequests();
@@ -97,8 +110,10 @@ abstract class AnswerContract extends DeviceContract {
 
     @Test
     void aSecondAnswerIsLoggedAndTheFirstStands() {
+        fixture.expectBreach("has been answered already");
         byte[] bytes = pattern(BLOCK, 4);
-        Disk disk = disk(queue -> queue.concatMap(request -> Flux.just(target.apply(request), request.fail(Errno.EIO))));
+        Disk disk = disk(queue -> queue.concatMap(request -> isQuiet(request) ? Flux.just(target.apply(request), request.fail(Errno.EIO))
+                : Flux.just(target.apply(request))));
         write(disk, QUIET, bytes);
         assertThat(read(disk, QUIET, BLOCK)).isEqualTo(bytes);
         assertThat(log.takeErrors()).isNotEmpty().allSatisfy(error -> assertThat(error).contains("answered already"));
@@ -106,12 +121,25 @@ abstract class AnswerContract extends DeviceContract {
 
     @Test
     void aSecondAnswerFromAnotherThreadIsLoggedAndTheFirstStands() {
+        fixture.expectBreach("has been answered already");
         Disk disk = disk(queue -> queue.publishOn(Schedulers.boundedElastic())
                 .concatMap(request -> isQuiet(request) ? Flux.just(target.apply(request), request.fail(Errno.EIO))
                         : Flux.just(target.apply(request))));
         assertAllRead(startReads(disk, 16));
         fixture.await(() -> log.errors().size() == 16);                // the last one may still be on its way
         assertThat(log.takeErrors()).allSatisfy(error -> assertThat(error).contains("answered already"));
+    }
+
+    @Test
+    void aGateThatThrowsIsEio() {
+        AtomicBoolean first = new AtomicBoolean(true);
+        Disk disk = disk(queue -> queue.holdUntil(request -> {
+            if (isQuiet(request) && first.getAndSet(false)) throw new IllegalStateException("a bug of the gate");
+            return Mono.empty();
+        }).answer(request -> Mono.just(target.apply(request))));
+        assertThat(failureOf(disk.read(QUIET, BLOCK))).isEqualTo(Errno.EIO);
+        assertThat(read(disk, QUIET, BLOCK)).hasSize(BLOCK);
+        assertThat(log.warnings()).anySatisfy(warning -> assertThat(warning).contains("what it waited for failed"));
     }
 
     @Test
@@ -138,6 +166,40 @@ abstract class AnswerContract extends DeviceContract {
                 .answer(request -> Mono.just(request.complete())));
         read(disk, QUIET, BLOCK);
         assertThat(target.seen()).containsExactly(new Seen(Operation.READ, QUIET, BLOCK, false, false));
+    }
+
+    /** As who asserts something in one. */
+    @Test
+    void aListenerThatFailsCostsNoRequest() {
+        Disk disk = disk(start(server(target).listener(FAILING)));
+        byte[] bytes = pattern(BLOCK, 7);
+        write(disk, QUIET, bytes);
+        assertThat(read(disk, QUIET, BLOCK)).isEqualTo(bytes);
+        disposeDevices();
+        assertThat(log.takeErrors()).isNotEmpty().allSatisfy(error -> assertThat(error).contains("a test"));
+    }
+
+    @Test
+    void aListenerThatFailsCostsTheOtherNothing() {
+        AtomicInteger arrived = new AtomicInteger();
+        AtomicInteger answered = new AtomicInteger();
+        QueueListener counting = new QueueListener() {
+            @Override
+            public void onFetched(BlockQueue queue, int tags) {
+                arrived.addAndGet(tags);
+            }
+
+            @Override
+            public void onCompleted(BlockRequest request, int result, long nanos) {
+                answered.incrementAndGet();
+            }
+        };
+        Disk disk = disk(start(server(target).listener(FAILING.and(counting))));
+        write(disk, QUIET, pattern(BLOCK, 7));
+        disposeDevices();
+        assertThat(arrived).hasPositiveValue();
+        assertThat(answered).hasValue(arrived.get());
+        assertThat(log.takeErrors()).isNotEmpty().allSatisfy(error -> assertThat(error).contains("a test"));
     }
 
     // ------------------------------------------------------------------------------------------- when, and from where

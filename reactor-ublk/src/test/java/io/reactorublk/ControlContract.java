@@ -21,12 +21,13 @@ import org.junit.jupiter.api.Test;
 import reactor.core.Disposable;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
+import reactor.util.retry.Retry;
 
 /** Devices can be seen and changed by who does not serve them. */
 abstract class ControlContract extends DeviceContract {
 
     private static final Duration PATIENCE = Duration.ofSeconds(30);
-    private static final Duration SHORT = Duration.ofMillis(300);
+    private static final Duration SHORT = Duration.ofSeconds(1);
     /** Were they in each other's way, this many would be enough: a ring has four workers for each CPU. */
     private static final int MANY = 20;
 
@@ -55,6 +56,37 @@ abstract class ControlContract extends DeviceContract {
 
     private void awaitEnd(UblkDevice device) {
         fixture.get(device.onDispose());
+    }
+
+    // ------------------------------------------------------------------------------------------- watched
+
+    @Test
+    void everyCommandIsToldWithItsOutcome() {
+        List<String> told = new CopyOnWriteArrayList<>();
+        ControlListener listener = (command, id, refusal, nanos) -> {
+            assertThat(nanos).as(command).isBetween(0L, PATIENCE.toNanos());
+            told.add(command + " " + id + " " + (refusal == null ? "ok" : refusal));
+        };
+        UblkDevice device = start(holding().id(7).withoutAffinity().controlListener(listener));
+        try (UblkControl watched = UblkControl.create(fixture.kernel(), PATIENCE, listener)) {
+            fixture.get(watched.inspect(7));
+            assertThatThrownBy(() -> fixture.get(watched.inspect(8))).isInstanceOf(KernelException.class);
+        }
+        fixture.get(device.disposeLater());
+        assertThat(told).filteredOn(command -> !command.startsWith("GET_DEV_INFO")).containsExactly("GET_FEATURES -1 ok",
+                "ADD_DEV 7 ok", "SET_PARAMS 7 ok", "START_DEV 7 ok", "STOP_DEV 7 ok", "DEL_DEV 7 ok");
+        assertThat(told).as("whoever made it").containsOnlyOnce("GET_DEV_INFO 8 ENODEV",
+                fixture.isPrivileged() ? "GET_DEV_INFO 7 ok" : "GET_DEV_INFO2 7 ok");
+    }
+
+    @Test
+    void aListenerThatFailsCostsNoCommand() {
+        try (UblkControl watched = UblkControl.create(fixture.kernel(), PATIENCE, (command, id, refusal, nanos) -> {
+            throw new AssertionError("a test");
+        })) {
+            assertThat(fixture.get(watched.features())).contains(Feature.BATCH_IO);
+        }
+        assertThat(log.takeErrors()).singleElement().asString().contains("a test");
     }
 
     // ------------------------------------------------------------------------------------------- looking
@@ -92,7 +124,8 @@ abstract class ControlContract extends DeviceContract {
         assertThat(status.features()).contains(Feature.BATCH_IO).doesNotContain(Feature.USER_RECOVERY);
         assertThat(status.recovery()).isEqualTo(Recovery.NONE);
         assertThat(status.isRecoverable()).isFalse();
-        assertThat(status.ownerUid()).isZero();
+        assertThat(status.ownerUid() == 0).as("root's").isEqualTo(fixture.isPrivileged());
+        assertThat(status.features().contains(Feature.UNPRIVILEGED_DEV)).isEqualTo(!fixture.isPrivileged());
     }
 
     @Test
@@ -171,18 +204,24 @@ abstract class ControlContract extends DeviceContract {
     @Test
     void whatWasNeverStartedIsRemoved() {
         EventLoop loop = EventLoop.start(fixture.kernel(), "another", new RingConfig(8, 16, true));
-        ControlDevice device = new ControlDevice(loop, PATIENCE);
-        DeviceInfo made = fixture.get(device.add(new DeviceInfo(-1, 1, 8, MAX_IO, Feature.BATCH_IO.flag())));
+        ControlDevice device = new ControlDevice(loop, PATIENCE, ControlListener.NONE);
+        long flags = Feature.BATCH_IO.flag() | (fixture.isPrivileged() ? 0 : Feature.UNPRIVILEGED_DEV.flag());
+        DeviceInfo made = fixture.get(device.add(new DeviceInfo(-1, 1, 8, MAX_IO, flags)));
         device.close();
         fixture.get(loop.disposeGracefully());
 
-        DeviceStatus status = fixture.get(control.inspect(made.id()));
+        DeviceStatus status = fixture.get(untilPermitted(control.inspect(made.id())));
         assertThat(status.state()).isEqualTo(DeviceStatus.State.DEAD);
         assertThat(status.serverPid()).isEqualTo(-1);
         assertThat(refusalOf(control.stopIfUnused(made.id()))).isEqualTo(Errno.ENODEV);
         assertThat(refusalOf(control.resize(made.id(), BLOCK))).isIn(Errno.ENODEV);
         fixture.get(control.remove(made.id()));
         assertThat(fixture.get(control.list().collectList())).isEmpty();
+    }
+
+    /** An ordinary user has to wait until udev has given the device to him. */
+    private <T> Mono<T> untilPermitted(Mono<T> command) {
+        return command.retryWhen(Retry.fixedDelay(1000, Duration.ofMillis(20)).filter(e -> !fixture.isPrivileged()));
     }
 
     // ------------------------------------------------------------------------------------------- what hangs
@@ -215,7 +254,9 @@ abstract class ControlContract extends DeviceContract {
         UblkDevice device = start(holding());
         CompletableFuture<byte[]> read = disk(device).read(QUIET, BLOCK);
         fixture.await(() -> held.size() == 1);
-        try (UblkControl impatient = UblkControl.create(fixture.kernel(), SHORT)) {
+        List<String> told = new CopyOnWriteArrayList<>();
+        try (UblkControl impatient = UblkControl.create(fixture.kernel(), SHORT,
+                (command, id, refusal, nanos) -> told.add(command + " " + refusal))) {
             String because = ": ETIMEDOUT (Connection timed out). Its server does not answer what it has been asked; "
                     + "the end of that process ends the wait";
             assertThatThrownBy(() -> fixture.get(impatient.stop(device.id())))
@@ -224,6 +265,7 @@ abstract class ControlContract extends DeviceContract {
                     .hasMessage("UBLK_U_CMD_STOP_DEV of device " + device.id() + because);
             assertThat(fixture.get(impatient.inspect(device.id())).state()).isEqualTo(DeviceStatus.State.LIVE);
         }
+        assertThat(told).filteredOn("STOP_DEV ETIMEDOUT"::equals).hasSize(2);
         held.open();
         assertThat(fixture.get(read)).hasSize(BLOCK);
         closeDisks();
@@ -235,16 +277,44 @@ abstract class ControlContract extends DeviceContract {
         UblkDevice device = start(holding());
         CompletableFuture<byte[]> read = disk(device).read(QUIET, BLOCK);
         fixture.await(() -> held.size() == 1);
-        Disposable stop = control.stop(device.id()).subscribe();
-        fixture.settle();
-        stop.dispose();
-        assertThat(fixture.get(control.inspect(device.id())).state()).isEqualTo(DeviceStatus.State.LIVE);
+        List<String> told = new CopyOnWriteArrayList<>();
+        try (UblkControl watched = UblkControl.create(fixture.kernel(), PATIENCE,
+                (command, id, refusal, nanos) -> told.add(command + " " + refusal))) {
+            Disposable stop = watched.stop(device.id()).subscribe();
+            fixture.settle();
+            stop.dispose();
+            assertThat(told).last().asString().endsWith("ECANCELED");
+            assertThat(fixture.get(watched.inspect(device.id())).state()).as("asked by the same").isEqualTo(DeviceStatus.State.LIVE);
+            Disposable again = watched.stop(device.id()).subscribe();
+            fixture.settle();
+            again.dispose();
+            assertThat(fixture.get(watched.features())).contains(Feature.BATCH_IO);
+        }
+        assertThat(told).filteredOn("STOP_DEV ECANCELED"::equals).hasSize(2);
+        assertThat(fixture.get(control.inspect(device.id())).state()).as("asked by another").isEqualTo(DeviceStatus.State.LIVE);
         held.open();
         assertThat(fixture.get(read)).hasSize(BLOCK);
         closeDisks();
         fixture.get(control.stop(device.id()).onErrorComplete());         // what was cancelled may not have told its server
         awaitEnd(device);
         assertThat(fixture.get(control.list().collectList())).isEmpty();
+    }
+
+    @Test
+    void whatIsCancelledAfterTheEndIsNoError() {
+        UblkDevice device = start(holding());
+        CompletableFuture<byte[]> read = disk(device).read(QUIET, BLOCK);
+        fixture.await(() -> held.size() == 1);
+        UblkControl closed = UblkControl.create(fixture.kernel(), PATIENCE);
+        Disposable stop = closed.stop(device.id()).subscribe(nothing -> {}, e -> {});
+        fixture.settle();
+        closed.close();
+        stop.dispose();
+        held.open();
+        assertThat(fixture.get(read)).hasSize(BLOCK);
+        closeDisks();
+        fixture.get(control.stop(device.id()).onErrorComplete());         // what was cancelled may not have told its server
+        awaitEnd(device);
     }
 
     // ------------------------------------------------------------------------------------------- resizing
@@ -272,6 +342,36 @@ abstract class ControlContract extends DeviceContract {
             assertThatThrownBy(() -> fixture.get(control.resize(device.id(), size))).isInstanceOf(IllegalArgumentException.class)
                     .hasMessage("a device of " + size + " bytes: positive multiples of its block size, 4096, are possible");
         }
+    }
+
+    // ------------------------------------------------------------------------------------------- serving
+
+    @Test
+    void devicesAreServedWithOneControlPlane() {
+        RecordingTarget target = new RecordingTarget(DEVICE_BYTES);
+        UblkDevice first = start(server(target).control(control));
+        UblkDevice second = start(server(target).control(control));
+        if (fixture.hasThreads()) assertThat(fixture.footprint()).contains("thread ublk-control=1");
+        write(disk(first), QUIET, filled(BLOCK, 1));
+        assertThat(read(disk(second), QUIET, BLOCK)).isEqualTo(filled(BLOCK, 1));
+        fixture.get(first.resize(DEVICE_BYTES / 2));
+        assertThat(fixture.get(control.parameters(first.id())).sizeBytes()).isEqualTo(DEVICE_BYTES / 2);
+
+        closeDisks();
+        fixture.get(first.disposeLater());
+        assertThatThrownBy(control::close).hasMessage("1 devices are served with this control plane; dispose them first");
+        assertThat(read(disk(second), QUIET, BLOCK)).isEqualTo(filled(BLOCK, 1));
+        closeDisks();
+        fixture.get(second.disposeLater());
+        assertThat(fixture.get(control.list().collectList())).isEmpty();
+    }
+
+    @Test
+    void aDeviceThatCannotStartLeavesItsControlPlane() {
+        assertThatThrownBy(() -> start(holding().queues(4096).control(control))).isInstanceOf(IllegalArgumentException.class);
+        control.close();
+        assertThatThrownBy(() -> start(holding().control(control))).hasMessage("this control plane is closed");
+        assertNothingIsLeft();
     }
 
     // ------------------------------------------------------------------------------------------- life

@@ -42,6 +42,14 @@ public class DemandTest {
     }
     // @end
 
+    @Test
+    void aQueueAloneKnowsItsDevice() {
+        assertThat(queue.isRecovered()).isFalse();
+        assertThat(queue.parameters().sizeBytes()).isEqualTo(queue.sizeBytes()).isEqualTo(1 << 30);
+        assertThat(queue.parameters().blockSize()).isEqualTo(queue.blockSize()).isEqualTo(512);
+        assertThat(queue.parameters().maxIoBytes()).isEqualTo(64 << 10);
+    }
+
     private void answer(BlockRequest request) {
         alone.answer(request.complete());
     }

@@ -67,7 +67,8 @@ abstract class DeviceContract {
 
     /** A device's defaults, small. */
     final UblkServer server(BlockTarget target) {
-        return UblkServer.create().kernel(fixture.kernel()).size(DEVICE_BYTES).maxIoBytes(MAX_IO).serve(target);
+        UblkServer server = UblkServer.create().kernel(fixture.kernel()).size(DEVICE_BYTES).maxIoBytes(MAX_IO).serve(target);
+        return fixture.isPrivileged() ? server : server.unprivileged();
     }
 
     final UblkDevice start(UblkServer server) {
@@ -141,7 +142,11 @@ abstract class DeviceContract {
 
     /** Whether a request is one of the test's own. */
     static boolean isQuiet(BlockRequest request) {
-        return request.offset() >= QUIET && request.offset() < DEVICE_BYTES - (1 << 20);
+        return isQuiet(request.offset());
+    }
+
+    static boolean isQuiet(long offset) {
+        return offset >= QUIET && offset < DEVICE_BYTES - (1 << 20);
     }
 
     static byte[] filled(int length, int value) {

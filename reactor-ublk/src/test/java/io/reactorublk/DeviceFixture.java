@@ -4,6 +4,7 @@ import io.reactorublk.uring.Kernel;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.BitSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.BooleanSupplier;
 import reactor.core.publisher.Mono;
@@ -16,6 +17,11 @@ interface DeviceFixture extends AutoCloseable {
 
     /** The kernel under test. */
     Kernel kernel();
+
+    /** Whether the server has CAP_SYS_ADMIN; else its devices are unprivileged. */
+    default boolean isPrivileged() {
+        return true;
+    }
 
     /** The application's side of the device with this number. */
     Disk open(int id);
@@ -36,6 +42,9 @@ interface DeviceFixture extends AutoCloseable {
         /** What is left of its bytes. */
         MemorySegment content();
 
+        /** Waits until it holds a request. */
+        void awaitHeld();
+
         /** Kills it, and in memory everything else that belongs to the process. */
         void kill();
     }
@@ -48,6 +57,12 @@ interface DeviceFixture extends AutoCloseable {
 
     /** Gives everything that could still move its chance to do so: before saying that something has not happened. */
     void settle();
+
+    /** Waits until the kernel has given so many requests for the device with this number to the driver, which has not answered them. */
+    void awaitInFlight(int id, int count);
+
+    /** A target of this test breaks a rule, as these words tell: a kernel that watches must find that, and not fail the test for it. */
+    default void expectBreach(String words) {}
 
     /** Lets so much time pass. */
     void elapse(Duration time);
@@ -66,6 +81,12 @@ interface DeviceFixture extends AutoCloseable {
 
     /** A named pipe of this kernel's: whoever reads it waits until somebody writes. */
     Path pipe();
+
+    /** A path in {@code /dev/shm} where no file is yet; what a test makes there goes with this fixture. */
+    Path sharedPath();
+
+    /** The CPUs that the thread, or in memory the loop, of this name may run on. */
+    BitSet affinity(String thread);
 
     /** All that devices take of this machine: nodes, descriptors, threads, mappings, locked memory. */
     String footprint();

@@ -1,7 +1,14 @@
 package io.reactorublk;
 
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
 import io.reactorublk.MemoryDevices.Chance;
+import io.reactorublk.memory.MemoryUblk;
+import io.reactorublk.uring.Kernel;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Nested;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.Parameter;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -133,5 +140,17 @@ class DeviceTest {
         DeviceFixture newFixture() {
             return chance.devices();
         }
+    }
+
+    /** Whoever turns it learns of its death, too. */
+    @Test
+    void aLoopThatDiesBeforeItServesFailsTheStart() {
+        MemoryDevices devices = new MemoryDevices(MemoryUblk.create());
+        Kernel poor = FaultyKernel.failing(devices.kernel(), "mlock", new OutOfMemoryError("a test"));
+        CompletableFuture<UblkDevice> started =
+                UblkServer.create().kernel(poor).size(1 << 20).serve(new RecordingTarget(1 << 20)).start().toFuture();
+        assertThatThrownBy(devices::settle).isInstanceOf(OutOfMemoryError.class);
+        assertThatThrownBy(() -> devices.get(started)).hasRootCauseInstanceOf(OutOfMemoryError.class);
+        assertThat(devices.footprint()).as("devices").startsWith("[]");
     }
 }

@@ -1,6 +1,7 @@
 package io.reactorublk;
 
 import io.reactorublk.uring.Errno;
+import java.lang.foreign.MemorySegment;
 import java.util.concurrent.CompletableFuture;
 
 /**
@@ -13,6 +14,12 @@ interface Disk extends AutoCloseable {
     CompletableFuture<byte[]> read(long offset, int length);
 
     CompletableFuture<Void> write(long offset, byte[] bytes);
+
+    /** Straight into memory of the application's, which is page-aligned. */
+    CompletableFuture<Void> read(long offset, MemorySegment into);
+
+    /** Straight from memory of the application's, which is page-aligned. */
+    CompletableFuture<Void> write(long offset, MemorySegment from);
 
     /** Completes when it is durable: {@code O_DSYNC}. */
     CompletableFuture<Void> writeDurably(long offset, byte[] bytes);

@@ -111,7 +111,7 @@ abstract class DriverFetchContract extends DriverContract {
         for (int i = 1; i < depth; i++) queue.lend(1);
         disk = disk(id);
         CompletableFuture<byte[]> read = disk.read(QUIET, depth * BLOCK);
-        for (int i = 0; i < 4; i++) fixture.settle();                  // all of it waits before we turn
+        fixture.awaitInFlight(id, depth);                              // all of it waits before we turn
         assertThat(errnoOf(fetch)).isEqualTo(Errno.ENOBUFS);
         int before = queue.delivered.size();
         assertThat(before).isBetween(1, depth - 1);
@@ -137,7 +137,7 @@ abstract class DriverFetchContract extends DriverContract {
         start(id, queue, depth);
         disk = disk(id);
         CompletableFuture<byte[]> read = disk.read(QUIET, 200 * BLOCK);
-        for (int i = 0; i < 4; i++) fixture.settle();
+        fixture.awaitInFlight(id, 200);
         awaitDelivered(queue, 200);
         assertThat(queue.mostTags()).isLessThanOrEqualTo(128);
         answerAll(queue, 1);

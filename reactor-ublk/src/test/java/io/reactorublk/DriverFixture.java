@@ -22,6 +22,9 @@ interface DriverFixture extends AutoCloseable {
     /** Gives everything that could still move its chance to do so: before saying that something has not happened. */
     void settle();
 
+    /** Waits until the kernel has given so many requests for the disk of this device to the driver; drives no ring. */
+    void awaitInFlight(int id, int count);
+
     /** Is done when nobody but the test looks at the disks that have just appeared. */
     Future<?> onlookersGone();
 

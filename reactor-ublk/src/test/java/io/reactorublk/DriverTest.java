@@ -92,4 +92,18 @@ class DriverTest {
             return new MemoryDriver(chance.ublk());
         }
     }
+
+    @Nested
+    @ParameterizedClass
+    @MethodSource("io.reactorublk.MemoryDevices$Chance#all")
+    class SharingMemory extends DriverSharedMemoryContract {
+
+        @Parameter
+        Chance chance;
+
+        @Override
+        DriverFixture newFixture() {
+            return new MemoryDriver(chance.ublk());
+        }
+    }
 }

@@ -52,4 +52,12 @@ class DriverVmIT {
             return new LinuxDriver();
         }
     }
+
+    @Nested
+    class SharingMemory extends DriverSharedMemoryContract {
+        @Override
+        DriverFixture newFixture() {
+            return new LinuxDriver();
+        }
+    }
 }

@@ -43,6 +43,16 @@ final class FakeQueue extends BlockQueue {
     }
 
     @Override
+    public DeviceParameters parameters() {
+        throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public boolean isRecovered() {
+        return false;
+    }
+
+    @Override
     public EventLoop loop() {
         throw new UnsupportedOperationException();
     }

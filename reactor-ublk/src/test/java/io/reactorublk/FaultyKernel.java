@@ -5,6 +5,7 @@ import io.reactorublk.uring.Kernel;
 import io.reactorublk.uring.KernelException;
 import io.reactorublk.uring.abi.io_uring_h;
 import java.lang.foreign.MemorySegment;
+import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
@@ -30,22 +31,53 @@ final class FaultyKernel {
         this.refused = refused;
     }
 
+    /** Another kernel, which refuses all calls of this name. */
+    static Kernel refusing(Kernel kernel, String refused, Errno errno) {
+        return proxy((proxy, method, args) -> {
+            if (method.getName().equals(refused)) throw new KernelException(refused + ", for a test", errno);
+            return passOn(kernel, method, args);
+        });
+    }
+
+    /** Another kernel, which refuses the calls of this name with this first argument. */
+    static Kernel refusing(Kernel kernel, String refused, Object argument, Errno errno) {
+        return proxy((proxy, method, args) -> {
+            if (method.getName().equals(refused) && args[0].equals(argument)) throw new KernelException(refused + " " + argument, errno);
+            return passOn(kernel, method, args);
+        });
+    }
+
+    /** Another kernel, whose calls of this name end with an error of the JVM. */
+    static Kernel failing(Kernel kernel, String failed, Error error) {
+        return proxy((proxy, method, args) -> {
+            if (method.getName().equals(failed)) throw error;
+            return passOn(kernel, method, args);
+        });
+    }
+
+    private static Kernel proxy(InvocationHandler handler) {
+        return (Kernel) Proxy.newProxyInstance(Kernel.class.getClassLoader(), new Class<?>[] {Kernel.class}, handler);
+    }
+
+    private static Object passOn(Kernel kernel, Method method, Object[] args) throws Throwable {
+        try {
+            return method.invoke(kernel, args);
+        } catch (InvocationTargetException e) {
+            throw e.getCause();
+        }
+    }
+
     Kernel kernel() {
-        return (Kernel) Proxy.newProxyInstance(Kernel.class.getClassLoader(), new Class<?>[] {Kernel.class},
-                (proxy, method, args) -> call(method, args));
+        return proxy((proxy, method, args) -> call(method, args));
     }
 
     private Object call(Method method, Object[] args) throws Throwable {
         if (isRefusable(method, args) && calls.incrementAndGet() == refused) {
             throw new KernelException(method.getName() + ", for a test", Errno.ENOMEM);
         }
-        try {
-            Object result = method.invoke(kernel, args);
-            if (result instanceof MemorySegment segment) memory.add(segment);
-            return result;
-        } catch (InvocationTargetException e) {
-            throw e.getCause();
-        }
+        Object result = passOn(kernel, method, args);
+        if (result instanceof MemorySegment segment) memory.add(segment);
+        return result;
     }
 
     /** Not what a thread does when it begins: there is nobody it could tell. */

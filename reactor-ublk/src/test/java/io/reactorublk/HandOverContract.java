@@ -3,12 +3,14 @@ package io.reactorublk;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.reactorublk.uring.KernelException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeoutException;
 import org.junit.jupiter.api.Test;
 import reactor.core.publisher.Flux;
@@ -17,7 +19,7 @@ import reactor.core.publisher.Mono;
 /** A device goes from one server to the next while it is in use, without an error and with nothing done twice. */
 abstract class HandOverContract extends DeviceContract {
 
-    private static final Duration SHORT = Duration.ofMillis(200);
+    private static final Duration SHORT = Duration.ofSeconds(1);
     private static final int READS = 6;
 
     private final HeldRequests held = new HeldRequests();
@@ -27,7 +29,7 @@ abstract class HandOverContract extends DeviceContract {
     }
 
     private static KeptDisk kept(MemorySegment content) {
-        return new KeptDisk(content, false);
+        return new KeptDisk(content);
     }
 
     private static MemorySegment content() {
@@ -75,6 +77,21 @@ abstract class HandOverContract extends DeviceContract {
         assertThat(next.executed()).as("requests the next one executed").isEqualTo(1);
     }
 
+    /** It is committed in a turn that would wait for something else to complete too, and there is nothing else. */
+    @Test
+    void theLastAnswerOfATargetIsHeardOfThoughNothingFollows() {
+        List<BlockRequest> begun = new CopyOnWriteArrayList<>();
+        UblkDevice device = start(reissuing(queue -> queue.answer(request -> {
+            if (isQuiet(request)) begun.add(request);
+            return Mono.delay(SHORT, queue.loop()).thenReturn(request.complete());
+        })));
+        CompletableFuture<byte[]> read = disk(device).read(QUIET, BLOCK);
+        fixture.await(() -> begun.size() == 1);
+        fixture.get(device.handOver());
+        assertThat(fixture.get(read)).hasSize(BLOCK);
+        recover(server(kept(content())), device.id());
+    }
+
     @Test
     void nothingIsDoneTwice() {
         MemorySegment content = content();
@@ -106,7 +123,7 @@ abstract class HandOverContract extends DeviceContract {
         fixture.settle();
         CompletableFuture<byte[]> second = disk.read(place(1), BLOCK);
         assertThat(fixture.get(refusal)).isInstanceOf(TimeoutException.class)
-                .hasMessageContaining("the target of " + device + " has not answered everything within PT0.2S; it goes on");
+                .hasMessageContaining("the target of " + device + " has not answered everything within PT1S; it goes on");
         fixture.await(() -> held.size() == 2);
         held.open();
         assertThat(fixture.get(first)).hasSize(BLOCK);
@@ -131,14 +148,14 @@ abstract class HandOverContract extends DeviceContract {
 
     @Test
     void whoDisposesMeanwhileComesFirst() {
-        UblkDevice device = start(reissuing(queue -> queue.answer(held::hold)));
+        UblkDevice device = start(reissuing(queue -> queue.answer(held::hold)).withoutPartitionScan());
         Disk disk = disk(device);
         CompletableFuture<byte[]> read = disk.read(QUIET, BLOCK);
         fixture.await(() -> held.size() == 1);
         CompletableFuture<Void> handedOver = device.handOver().toFuture();
         fixture.settle();
         CompletableFuture<byte[]> meanwhile = disk.read(place(1), BLOCK);
-        fixture.settle();
+        fixture.awaitInFlight(device.id(), 2);                         // one that comes after the disposal finds no device
         device.dispose();
         fixture.settle();
         held.open();
@@ -214,6 +231,107 @@ abstract class HandOverContract extends DeviceContract {
             fixture.get(write);
         }
         for (int i = 0; i < 100; i++) assertThat(read(disk, place(i), BLOCK)).isEqualTo(filled(BLOCK, i));
+    }
+
+    // ------------------------------------------------------------------------------------------- what a target is told
+
+    /** It is told by a view of its queue, too. */
+    private static BlockTarget listening(List<BlockQueue> queues, BlockTarget target) {
+        return queue -> {
+            BlockQueue view = queue.via(requests -> requests);
+            queues.addAll(List.of(queue, view));
+            return target.serve(view);
+        };
+    }
+
+    @Test
+    void aTargetIsToldWhetherAnotherHadTheDeviceBefore() {
+        List<BlockQueue> first = new CopyOnWriteArrayList<>();
+        List<BlockQueue> next = new CopyOnWriteArrayList<>();
+        UblkDevice device = start(reissuing(listening(first, kept(content()))));
+        assertThat(first).hasSize(2).noneMatch(BlockQueue::isRecovered);
+        fixture.get(device.handOver());
+        UblkDevice recovered = recover(server(listening(next, kept(content()))), device.id());
+        assertThat(next).hasSize(2).allMatch(BlockQueue::isRecovered);
+        fixture.get(recovered.disposeLater());
+        List<BlockQueue> anew = new CopyOnWriteArrayList<>();
+        start(reissuing(listening(anew, kept(content()))).id(device.id()));
+        assertThat(anew).as("of the same number, and another device").hasSize(2).noneMatch(BlockQueue::isRecovered);
+    }
+
+    @Test
+    void aTargetIsToldWhatItsDeviceIsLike() {
+        List<BlockQueue> first = new CopyOnWriteArrayList<>();
+        List<BlockQueue> next = new CopyOnWriteArrayList<>();
+        UblkDevice device = start(reissuing(listening(first, kept(content()))).blockSize(1024).fua().maxDiscardBytes(1 << 20));
+        DeviceParameters parameters = parametersOf(device);
+        assertThat(parameters.blockSize()).isEqualTo(1024);
+        assertThat(first).extracting(BlockQueue::parameters).containsOnly(parameters);
+        fixture.get(device.resize(DEVICE_BYTES / 2));
+        assertThat(first).extracting(BlockQueue::parameters).containsOnly(parametersOf(device));
+
+        fixture.get(device.handOver());
+        device = recover(server(listening(next, kept(content()))).blockSize(4096), device.id());
+        assertThat(next).as("what the first server made of it").extracting(BlockQueue::parameters).containsOnly(parametersOf(device));
+        assertThat(next.getFirst().parameters()).isEqualTo(parameters.withSize(DEVICE_BYTES / 2));
+        assertThat(next.getFirst().blockSize()).isEqualTo(1024);
+    }
+
+    private DeviceParameters parametersOf(UblkDevice device) {
+        try (UblkControl control = UblkControl.create(fixture.kernel(), Duration.ofSeconds(30))) {
+            return fixture.get(control.parameters(device.id()));
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------- rehearsals
+
+    private List<DeviceStatus> devices() {
+        try (UblkControl control = UblkControl.create(fixture.kernel(), Duration.ofSeconds(30))) {
+            return fixture.get(control.list().collectList());
+        }
+    }
+
+    @Test
+    void theNextServerRehearsesWhileTheFirstServes() {
+        MemorySegment content = content();
+        UblkDevice device = start(reissuing(kept(content)).queues(2));
+        Disk disk = disk(device);
+        write(disk, QUIET, filled(BLOCK, 1));
+        List<DeviceStatus> before = devices();
+        KeptDisk next = kept(content);
+        List<String> watched = new ArrayList<>();
+        fixture.get(server(next).listener(new QueueListener() {
+            @Override
+            public void onFetched(BlockQueue queue, int tags) {
+                watched.add(queue.toString());
+            }
+        }).controlListener((command, id, refusal, nanos) -> watched.add(command)).rehearse(device.id()));
+        assertThat(devices()).isEqualTo(before);
+        assertThat(watched).isEmpty();
+        write(disk, QUIET + BLOCK, filled(BLOCK, 2));
+
+        fixture.get(device.handOver());
+        recover(server(next), device.id());
+        assertThat(read(disk, QUIET, 2 * BLOCK)).startsWith(filled(BLOCK, 1)).endsWith(filled(BLOCK, 2));
+    }
+
+    @Test
+    void whatWouldBeRefusedIsRefusedWhileTheFirstServes() {
+        UblkDevice device = start(reissuing(kept(content())));
+        assertThatThrownBy(() -> fixture.get(server(kept(content())).dataMode(DataMode.LATE_COPY).rehearse(device.id())))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("does not fit this server's DataMode.LATE_COPY");
+        assertThatThrownBy(() -> fixture.get(server(kept(content())).rehearse(55)))
+                .isInstanceOf(KernelException.class).hasMessageContaining("There is no device 55");
+        FaultyKernel faulty = new FaultyKernel(fixture.kernel(), 20);  // past the control plane, before the start
+        assertThatThrownBy(() -> fixture.get(server(kept(content())).kernel(faulty.kernel()).rehearse(device.id())))
+                .isInstanceOf(KernelException.class).hasMessageContaining("for a test");
+        assertThat(devices()).extracting(DeviceStatus::id).containsExactly(device.id());
+        assertThat(read(disk(device), QUIET, BLOCK)).hasSize(BLOCK);
+
+        UblkDevice mortal = start(server(kept(content())));
+        assertThatThrownBy(() -> fixture.get(server(kept(content())).rehearse(mortal.id())))
+                .hasMessage(mortal + " was made with Recovery.NONE, and goes with its server");
     }
 
     // ------------------------------------------------------------------------------------------- resizing

@@ -39,7 +39,7 @@ class HouseTest {
     private static final String TARGETS = HOUSE + ".target";
     private static final String METERS = HOUSE + ".micrometer";
 
-    private static final Set<String> API = Set.of("BlockQueue", "BlockRequest", "BlockTarget", "Completion", "DataMode",
+    private static final Set<String> API = Set.of("BlockQueue", "BlockRequest", "BlockTarget", "Completion", "ControlListener", "DataMode",
             "DeviceParameters", "DeviceStatus", "Feature", "Operation", "QueueListener", "Recovery", "SharedMemory", "Supervisor",
             "UblkControl", "UblkDevice", "UblkServer");
     private static final Set<String> TARGET_API = Set.of("Fault", "FileTarget", "Filters", "NullTarget", "RamTarget",

@@ -2,6 +2,7 @@ package io.reactorublk;
 
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
 import org.reactivestreams.Publisher;
 import reactor.core.publisher.Mono;
 
@@ -14,12 +15,17 @@ final class KeptDisk implements BlockTarget {
     private static final long HELD_BYTES = 1 << 20;
 
     private final MemorySegment content;
-    private final boolean holds;
+    private final @Nullable Runnable whenHeld;
     private final AtomicLong executed = new AtomicLong();
 
-    KeptDisk(MemorySegment content, boolean holds) {
+    KeptDisk(MemorySegment content) {
+        this(content, null);
+    }
+
+    /** @param whenHeld called each time that it holds one; null if it holds none */
+    KeptDisk(MemorySegment content, @Nullable Runnable whenHeld) {
         this.content = content;
-        this.holds = holds;
+        this.whenHeld = whenHeld;
     }
 
     /** How many requests of the test's own it has executed. */
@@ -30,8 +36,9 @@ final class KeptDisk implements BlockTarget {
     @Override
     public Publisher<Completion> serve(BlockQueue queue) {
         return queue.answer(request -> {
-            boolean held = holds && request.offset() >= HELD && request.offset() < HELD + HELD_BYTES;
-            return held ? Mono.never() : Mono.just(execute(request));
+            if (whenHeld == null || request.offset() < HELD || request.offset() >= HELD + HELD_BYTES) return Mono.just(execute(request));
+            whenHeld.run();
+            return Mono.never();
         });
     }
 

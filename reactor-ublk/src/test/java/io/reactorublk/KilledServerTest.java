@@ -62,7 +62,7 @@ class KilledServerTest {
     @Test
     void itsNumberIsFreeWhenTheNextProcessHasDeletedIt() {
         EventLoop loop = EventLoop.start(ublk.kernel(), "next", new RingConfig(8, 16, true));
-        ControlDevice control = new ControlDevice(loop, Duration.ofSeconds(1));
+        ControlDevice control = new ControlDevice(loop, Duration.ofSeconds(1), ControlListener.NONE);
         ublk.get(control.delete(device.id()));
         control.close();
         ublk.get(loop.disposeGracefully());

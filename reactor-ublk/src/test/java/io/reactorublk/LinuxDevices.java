@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeMap;
@@ -33,6 +34,7 @@ final class LinuxDevices implements DeviceFixture {
     private static final Pattern OURS = Pattern.compile("/dev/ublk[-\\w]*|io_uring|eventfd");
 
     private final List<Path> files = new ArrayList<>();
+    private final List<Path> shared = new ArrayList<>();
 
     @Override
     public Kernel kernel() {
@@ -64,6 +66,25 @@ final class LinuxDevices implements DeviceFixture {
     @Override
     public void settle() {
         elapse(Duration.ofMillis(100));
+    }
+
+    @Override
+    public void awaitInFlight(int id, int count) {
+        await(() -> sum(Path.of("/sys/block/ublkb" + id, "inflight"), 0, 1) >= count);
+    }
+
+    /** How many reads and writes of a device are done, of the block layer's own counting: {@code Documentation/block/stat.rst}. */
+    long completed(Path device) {
+        return sum(Path.of("/sys/block").resolve(device.getFileName()).resolve("stat"), 0, 4);
+    }
+
+    private static long sum(Path statistics, int reads, int writes) {
+        try {
+            String[] fields = Files.readString(statistics).strip().split("\\s+", -1);
+            return Long.parseLong(fields[reads]) + Long.parseLong(fields[writes]);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     @Override
@@ -116,6 +137,13 @@ final class LinuxDevices implements DeviceFixture {
         return path;
     }
 
+    @Override
+    public Path sharedPath() {
+        Path path = Path.of("/dev/shm/reactor-ublk-" + ProcessHandle.current().pid() + "-" + shared.size());
+        shared.add(path);
+        return path;
+    }
+
     private Path freshPath() {
         try {
             Path path = Files.createTempDirectory("reactor-ublk").resolve("file");
@@ -148,6 +176,39 @@ final class LinuxDevices implements DeviceFixture {
         return found.toString();
     }
 
+    /** {@code Cpus_allowed_list: 0-3,7} of the thread that the kernel knows by this name. */
+    @Override
+    public BitSet affinity(String thread) {
+        try (Stream<Path> threads = Files.list(PROCESS.resolve("task"))) {
+            for (Path task : threads.toList()) {
+                List<String> status = statusOf(task);
+                if (status.contains("Name:\t" + thread)) return cpus(status);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        throw new AssertionError("no thread is called " + thread);
+    }
+
+    private static List<String> statusOf(Path task) throws IOException {
+        try {
+            return Files.readAllLines(task.resolve("status"));
+        } catch (IOException e) {
+            if (Files.exists(task)) throw e;
+            return List.of(); // it has ended since it was listed
+        }
+    }
+
+    private static BitSet cpus(List<String> status) {
+        String list = status.stream().filter(line -> line.startsWith("Cpus_allowed_list:")).findFirst().orElseThrow();
+        BitSet cpus = new BitSet();
+        for (String range : list.substring(list.indexOf(':') + 1).strip().split(",", -1)) {
+            String[] ends = range.split("-", -1);
+            cpus.set(Integer.parseInt(ends[0]), Integer.parseInt(ends[ends.length - 1]) + 1);
+        }
+        return cpus;
+    }
+
     private static Set<Thread> threads() {
         return Thread.getAllStackTraces().keySet();
     }
@@ -167,7 +228,7 @@ final class LinuxDevices implements DeviceFixture {
     /** Deletes a device whose server has died: its number stays taken until somebody does. */
     void delete(int id) {
         EventLoop loop = EventLoop.start(kernel(), "ublk-test", new RingConfig(8, 16, true));
-        ControlDevice control = get(Mono.fromSupplier(() -> new ControlDevice(loop, LIMIT)).subscribeOn(loop));
+        ControlDevice control = get(Mono.fromSupplier(() -> new ControlDevice(loop, LIMIT, ControlListener.NONE)).subscribeOn(loop));
         get(control.delete(id));
         control.close();
         get(loop.disposeGracefully());
@@ -180,6 +241,7 @@ final class LinuxDevices implements DeviceFixture {
                 Files.deleteIfExists(file);
                 Files.delete(file.getParent());
             }
+            for (Path path : shared) Files.deleteIfExists(path);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

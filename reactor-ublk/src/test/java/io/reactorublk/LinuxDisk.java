@@ -3,6 +3,7 @@ package io.reactorublk;
 import io.reactorublk.uring.Errno;
 import java.io.EOFException;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
@@ -42,10 +43,7 @@ final class LinuxDisk implements Disk {
     public CompletableFuture<byte[]> read(long offset, int length) {
         return start("read", () -> {
             ByteBuffer buffer = buffer(length);
-            FileChannel channel = channel(StandardOpenOption.READ);
-            while (buffer.hasRemaining()) {
-                if (channel.read(buffer, offset + buffer.position()) <= 0) throw new EOFException();
-            }
+            read(offset, buffer);
             byte[] bytes = new byte[length];
             buffer.flip().get(bytes);
             return bytes;
@@ -53,18 +51,35 @@ final class LinuxDisk implements Disk {
     }
 
     @Override
+    public CompletableFuture<Void> read(long offset, MemorySegment into) {
+        return start("read", () -> read(offset, into.asByteBuffer()));
+    }
+
+    private Void read(long offset, ByteBuffer buffer) throws IOException {
+        FileChannel channel = channel(StandardOpenOption.READ);
+        while (buffer.hasRemaining()) {
+            if (channel.read(buffer, offset + buffer.position()) <= 0) throw new EOFException();
+        }
+        return null;
+    }
+
+    @Override
     public CompletableFuture<Void> write(long offset, byte[] bytes) {
-        return start("write", () -> write(channel(StandardOpenOption.WRITE), offset, bytes));
+        return start("write", () -> write(channel(StandardOpenOption.WRITE), offset, copied(bytes)));
+    }
+
+    @Override
+    public CompletableFuture<Void> write(long offset, MemorySegment from) {
+        return start("write", () -> write(channel(StandardOpenOption.WRITE), offset, from.asByteBuffer()));
     }
 
     @Override
     public CompletableFuture<Void> writeDurably(long offset, byte[] bytes) {
         return start("durable write", () ->
-                write(channel(StandardOpenOption.WRITE, StandardOpenOption.DSYNC), offset, bytes));
+                write(channel(StandardOpenOption.WRITE, StandardOpenOption.DSYNC), offset, copied(bytes)));
     }
 
-    private static Void write(FileChannel channel, long offset, byte[] bytes) throws IOException {
-        ByteBuffer buffer = buffer(bytes.length).put(bytes).flip();
+    private static Void write(FileChannel channel, long offset, ByteBuffer buffer) throws IOException {
         while (buffer.hasRemaining()) channel.write(buffer, offset + buffer.position());
         return null;
     }
@@ -98,6 +113,10 @@ final class LinuxDisk implements Disk {
             if (result.status() != 0) throw new IOException(result.output().strip());
             return null;
         });
+    }
+
+    private static ByteBuffer copied(byte[] bytes) {
+        return buffer(bytes.length).put(bytes).flip();
     }
 
     private static ByteBuffer buffer(int length) {

@@ -12,8 +12,6 @@ import org.awaitility.Awaitility;
 /** The driver of this machine's kernel. */
 final class LinuxDriver implements DriverFixture {
 
-    private static final Duration LIMIT = Duration.ofSeconds(10);
-
     private final LinuxDevices linux = new LinuxDevices();
 
     @Override
@@ -29,13 +27,18 @@ final class LinuxDriver implements DriverFixture {
     /** On the test's own thread, to which its rings belong. */
     @Override
     public void await(BooleanSupplier condition) {
-        Awaitility.await().pollInSameThread().atMost(LIMIT).pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(1))
+        Awaitility.await().pollInSameThread().atMost(LinuxDevices.LIMIT).pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(1))
                 .until(condition::getAsBoolean);
     }
 
     @Override
     public void settle() {
         linux.elapse(Duration.ofMillis(50));
+    }
+
+    @Override
+    public void awaitInFlight(int id, int count) {
+        linux.awaitInFlight(id, count);
     }
 
     /** udev, where there is one, looks for file systems on every new disk. */

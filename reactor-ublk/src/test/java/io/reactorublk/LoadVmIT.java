@@ -42,7 +42,7 @@ class LoadVmIT extends LinuxDeviceTest {
         try {
             Path path = ServerProcess.served(server);
             Process fio = Shell.start(load(path));
-            linux.await(() -> ios(path) > BUSY);
+            linux.await(() -> linux.completed(path) > BUSY);
             server.destroyForcibly();
             assertThat(server.waitFor(60, TimeUnit.SECONDS)).as("killed").isTrue();
             assertFailed(Shell.end(fio));
@@ -62,17 +62,6 @@ class LoadVmIT extends LinuxDeviceTest {
     private static void assertFailed(Shell.Result fio) {
         assertThat(fio.status()).as(fio.output()).isNotZero();
         assertThat(fio.output()).containsAnyOf("Input/output error", "No such device", "No space left");
-    }
-
-    /** How many requests a device has completed, of the block layer's own counting. */
-    private static long ios(Path device) {
-        try {
-            String[] fields = Files.readString(Path.of("/sys/block").resolve(device.getFileName()).resolve("stat")).strip()
-                    .split("\\s+", -1);
-            return Long.parseLong(fields[0]) + Long.parseLong(fields[4]);
-        } catch (java.io.IOException e) {
-            throw new AssertionError(e);
-        }
     }
 
     /** Until it fails. */

@@ -68,6 +68,13 @@ final class LogCapture implements BeforeEachCallback, AfterEachCallback {
         return errors;
     }
 
+    /** What was warned of so far, as it should have been. */
+    List<String> takeWarnings() {
+        List<String> warnings = warnings();
+        events.removeIf(event -> event.getLevel() == Level.WARN);
+        return warnings;
+    }
+
     private List<String> describe(Level level) {
         List<String> found = new ArrayList<>();
         for (ILoggingEvent event : events) if (event.getLevel() == level) found.add(describe(event));

@@ -34,9 +34,16 @@ class MemoryDataModeTest {
         ublk.close();
     }
 
+    private UblkServer server(DataMode mode, BlockTarget target) {
+        return UblkServer.create().kernel(ublk.kernel()).size(1 << 20).maxIoBytes(LENGTH).queueDepth(8).dataMode(mode).serve(target);
+    }
+
+    private UblkDevice start(UblkServer server) {
+        return Objects.requireNonNull(ublk.get(server.start()));
+    }
+
     private UblkDevice start(DataMode mode, BlockTarget target) {
-        return Objects.requireNonNull(ublk.get(UblkServer.create().kernel(ublk.kernel()).size(1 << 20).maxIoBytes(LENGTH)
-                .queueDepth(8).dataMode(mode).serve(target).start()));
+        return start(server(mode, target));
     }
 
     private void stop(UblkDevice device) {
@@ -57,6 +64,27 @@ class MemoryDataModeTest {
         ublk.advanceTime(Duration.ofMillis(1));
         assertThat(read).isCompletedExceptionally();
         stop(device);
+    }
+
+    /** The application may use its memory for something else as soon as it has the answer. */
+    @ParameterizedTest
+    @EnumSource
+    void theAnswerForALostTargetWaitsForItsOperationInSharedMemory(DataMode mode) {
+        ublk.kernel().file("/slow", new byte[LENGTH]).latency(Duration.ofMillis(10));
+        Sinks.Empty<Completion> end = Sinks.empty();
+        try (SharedMemory memory = SharedMemory.create(ublk.kernel(), Path.of("/dev/shm/shared"), LENGTH)) {
+            UblkDevice device = start(server(mode, queue -> Flux.usingWhen(UringFile.open(queue.loop(), Path.of("/slow"), READ),
+                    file -> queue.answer(request -> request.transfer(file, 0)).mergeWith(end.asMono()), UringFile::close)).sharedMemory());
+            ublk.get(device.share(memory));
+            CompletableFuture<Integer> read = ublk.disk(device).read(0, memory.memory()).toFuture();
+            ublk.advanceTime(Duration.ofMillis(1));
+            end.tryEmitError(new IllegalStateException("a bug of the target"));
+            ublk.advanceTime(Duration.ofMillis(8));
+            assertThat(read).isNotDone();
+            ublk.advanceTime(Duration.ofMillis(1));
+            assertThat(read).isCompletedExceptionally();
+            stop(device);
+        }
     }
 
     @ParameterizedTest

@@ -1,14 +1,18 @@
 package io.reactorublk;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import io.reactorublk.memory.MemoryUblk;
 import io.reactorublk.uring.Kernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.BitSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -27,8 +31,17 @@ final class MemoryDevices implements DeviceFixture {
             return Stream.of(null, 1L, 2L, 3L, ThreadLocalRandom.current().nextLong()).map(Chance::new);
         }
 
+        /** Order, and a new seed: for what another class has asked all of them. */
+        static Stream<Chance> some() {
+            return Long.getLong("seed") != null ? all() : Stream.of(null, ThreadLocalRandom.current().nextLong()).map(Chance::new);
+        }
+
         MemoryUblk ublk() {
             return seed == null ? MemoryUblk.create() : MemoryUblk.create(seed);
+        }
+
+        MemoryDevices unprivilegedDevices() {
+            return devices().withoutPrivileges();
         }
 
         MemoryDevices devices() {
@@ -41,16 +54,31 @@ final class MemoryDevices implements DeviceFixture {
         }
     }
 
+    /** Of a {@link MemoryUblk} that nobody has told otherwise. */
+    private static final int CPUS = 4;
     private static final long LIMIT_NANOS = Duration.ofSeconds(20).toNanos();
     /** For other threads to do their part: a test may use some, and their time is not ours. */
     private static final int PAUSES = 4;
     private static final Duration LONGEST_STEP = Duration.ofSeconds(1);
 
     private final MemoryUblk ublk;
+    private boolean privileged = true;
+    private @Nullable String expectedBreach;
     private int files;
 
     MemoryDevices(MemoryUblk ublk) {
         this.ublk = ublk;
+    }
+
+    MemoryDevices withoutPrivileges() {
+        privileged = false;
+        ublk.withoutPrivileges();
+        return this;
+    }
+
+    @Override
+    public boolean isPrivileged() {
+        return privileged;
     }
 
     @Override
@@ -71,7 +99,8 @@ final class MemoryDevices implements DeviceFixture {
     @Override
     public Victim startVictim(UblkServer server) {
         MemorySegment content = Arena.ofAuto().allocate(DeviceContract.DEVICE_BYTES);
-        UblkDevice device = get(server.kernel(kernel()).serve(new KeptDisk(content, true)).start());
+        AtomicBoolean holds = new AtomicBoolean();
+        UblkDevice device = get(server.kernel(kernel()).serve(new KeptDisk(content, () -> holds.set(true))).start());
         return new Victim() {
             @Override
             public int id() {
@@ -81,6 +110,11 @@ final class MemoryDevices implements DeviceFixture {
             @Override
             public MemorySegment content() {
                 return content;
+            }
+
+            @Override
+            public void awaitHeld() {
+                await(holds::get);
             }
 
             @Override
@@ -97,14 +131,14 @@ final class MemoryDevices implements DeviceFixture {
         Duration step = Duration.ofMillis(1);
         while (!isSoon(condition)) {
             if (System.nanoTime() - start > LIMIT_NANOS) throw new IllegalStateException("it never is so; there is " + ublk);
-            ublk.advanceTime(step);
+            elapse(step);
             if (step.compareTo(LONGEST_STEP) < 0) step = step.multipliedBy(2);
         }
     }
 
     private boolean isSoon(BooleanSupplier condition) {
         for (int pause = 0; pause < PAUSES; pause++) {
-            ublk.settle();
+            watched(ublk::settle);
             if (condition.getAsBoolean()) return true;
             pause();
         }
@@ -114,14 +148,33 @@ final class MemoryDevices implements DeviceFixture {
     @Override
     public void settle() {
         for (int pause = 0; pause < PAUSES; pause++) {
-            ublk.settle();
+            watched(ublk::settle);
             pause();
         }
     }
 
+    /** What could be given to it has been. */
+    @Override
+    public void awaitInFlight(int id, int count) {
+        settle();
+    }
+
     @Override
     public void elapse(Duration time) {
-        ublk.advanceTime(time);
+        watched(() -> ublk.advanceTime(time));
+    }
+
+    @Override
+    public void expectBreach(String words) {
+        expectedBreach = words;
+    }
+
+    private void watched(Runnable moves) {
+        try {
+            moves.run();
+        } catch (AssertionError breach) {
+            if (expectedBreach == null || !breach.getMessage().contains(expectedBreach)) throw breach;
+        }
     }
 
     private static void pause() {
@@ -168,12 +221,27 @@ final class MemoryDevices implements DeviceFixture {
     }
 
     @Override
+    public Path sharedPath() {
+        return Path.of("/dev/shm/file" + files++);
+    }
+
+    @Override
+    public BitSet affinity(String loop) {
+        BitSet bound = ublk.kernel().affinity(loop);
+        if (bound.isEmpty()) bound.set(0, CPUS);
+        return bound;
+    }
+
+    @Override
     public String footprint() {
+        watched(ublk::settle);
         return ublk.footprint();
     }
 
     @Override
     public void close() {
-        ublk.close();
+        watched(ublk::close);
+        String words = expectedBreach;
+        if (words != null) assertThat(ublk.breaches()).isNotEmpty().allMatch(breach -> breach.contains(words));
     }
 }

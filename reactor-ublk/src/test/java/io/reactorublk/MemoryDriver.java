@@ -53,6 +53,11 @@ final class MemoryDriver implements DriverFixture {
     }
 
     @Override
+    public void awaitInFlight(int id, int count) {
+        settle();
+    }
+
+    @Override
     public Future<?> onlookersGone() {
         return CompletableFuture.completedFuture(null);
     }
@@ -65,6 +70,11 @@ final class MemoryDriver implements DriverFixture {
 
     @Override
     public void close() {
+        try {
+            ublk.settle();
+        } catch (AssertionError breach) {
+            // As intended, see above.
+        }
         ublk.close();
     }
 }

@@ -2,6 +2,7 @@ package io.reactorublk;
 
 import io.reactorublk.memory.MemoryDisk;
 import io.reactorublk.uring.KernelException;
+import java.lang.foreign.MemorySegment;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 import reactor.core.Disposable;
@@ -25,6 +26,16 @@ final class OpenMemoryDisk implements Disk {
     @Override
     public CompletableFuture<Void> write(long offset, byte[] bytes) {
         return start("write", disk.write(offset, bytes));
+    }
+
+    @Override
+    public CompletableFuture<Void> read(long offset, MemorySegment into) {
+        return start("read", disk.read(offset, into).then());
+    }
+
+    @Override
+    public CompletableFuture<Void> write(long offset, MemorySegment from) {
+        return start("write", disk.write(offset, from));
     }
 
     @Override

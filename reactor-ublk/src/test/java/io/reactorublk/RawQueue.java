@@ -36,7 +36,7 @@ final class RawQueue {
     record Element(int tag, int result, long address) {}
 
     /** One request as it was delivered. */
-    record Delivered(int tag, int operation, long offset, int length, int flags) {}
+    record Delivered(int tag, int operation, long offset, int length, int flags, long address) {}
 
     private final Kernel kernel;
     private final Ring ring;
@@ -64,7 +64,7 @@ final class RawQueue {
         this.depth = depth;
         data = kernel.allocate((depth + 1L) * DriverContract.MAX_IO, arena);
         descriptors = new IoDescriptors(kernel, charDevice, id, depth, mapped);
-        slots = new FetchBuffer(ring, FetchBuffer.allocate(kernel, depth, arena), depth);
+        slots = new FetchBuffer(ring, 0, FetchBuffer.allocate(kernel, depth, arena), depth);
     }
 
     /** On a device whose driver does not copy: what its commands say of buffers, and where those of tag 0 are registered. */
@@ -196,7 +196,7 @@ final class RawQueue {
     private void deliver(int tag) {
         int operationAndFlags = descriptors.operationAndFlags(tag);
         Delivered request = new Delivered(tag, operationAndFlags & 0xff, descriptors.offsetBytes(tag),
-                (int) descriptors.lengthBytes(tag), operationAndFlags & ~0xff);
+                (int) descriptors.lengthBytes(tag), operationAndFlags & ~0xff, descriptors.address(tag));
         if (DriverContract.isQuiet(request.offset)) {
             delivered.add(request);
         } else {

@@ -54,9 +54,9 @@ final class RecordingTarget implements BlockTarget {
         seen.add(Seen.of(request));
     }
 
-    /** What came, in order, but for the reads of whoever scans for partitions. */
+    /** What came, in order, but for the reads of whoever scans for partitions and file systems. */
     List<Seen> seen() {
-        return seen.stream().filter(s -> s.operation() != Operation.READ || s.offset() >= DeviceContract.QUIET).toList();
+        return seen.stream().filter(s -> s.operation() != Operation.READ || DeviceContract.isQuiet(s.offset())).toList();
     }
 
     List<Seen> seen(Operation operation) {

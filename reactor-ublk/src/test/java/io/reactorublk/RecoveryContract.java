@@ -9,18 +9,20 @@ import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.KernelException;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.EnumSource.Mode;
+import reactor.core.Disposable;
 import reactor.core.publisher.Mono;
 
 /** What applications see when a server dies, and how the next one goes on. */
 abstract class RecoveryContract extends DeviceContract {
 
     private static final Duration PATIENCE = Duration.ofSeconds(30);
-    private static final Duration SHORT = Duration.ofMillis(300);
+    private static final Duration SHORT = Duration.ofSeconds(1);
 
     private UblkControl control;
 
@@ -52,7 +54,7 @@ abstract class RecoveryContract extends DeviceContract {
     }
 
     private UblkDevice recover(Victim victim) {
-        return recover(server(new KeptDisk(victim.content(), false)), victim.id());
+        return recover(server(new KeptDisk(victim.content())), victim.id());
     }
 
     private Disk open(Victim victim) {
@@ -72,13 +74,13 @@ abstract class RecoveryContract extends DeviceContract {
         Victim victim = victim(Recovery.NONE);
         Disk disk = open(victim);
         CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
-        fixture.settle();
+        victim.awaitHeld();
         victim.kill();
 
         assertFails(inFlight);
         awaitState(victim.id(), DeviceStatus.State.DEAD);
         assertFails(disk.read(QUIET, BLOCK));
-        assertThat(refusalOf(server(new KeptDisk(victim.content(), false)).recover(victim.id())))
+        assertThat(refusalOf(server(new KeptDisk(victim.content())).recover(victim.id())))
                 .hasMessage("UBLK_U_CMD_START_USER_RECOVERY of device " + victim.id()
                         + ": EINVAL (Invalid argument). It was made without recovery");
         closeDisks();
@@ -91,7 +93,7 @@ abstract class RecoveryContract extends DeviceContract {
         Disk disk = open(victim);
         write(disk, QUIET, filled(BLOCK, 7));
         CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
-        fixture.settle();
+        victim.awaitHeld();
         victim.kill();
 
         assertThat(failureOf(inFlight)).isEqualTo(Errno.EIO);
@@ -111,7 +113,7 @@ abstract class RecoveryContract extends DeviceContract {
         Disk disk = open(victim);
         write(disk, QUIET, filled(BLOCK, 7));
         CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
-        fixture.settle();
+        victim.awaitHeld();
         victim.kill();
 
         awaitState(victim.id(), DeviceStatus.State.QUIESCED);
@@ -132,7 +134,7 @@ abstract class RecoveryContract extends DeviceContract {
         Disk disk = open(victim);
         write(disk, QUIET, filled(BLOCK, 7));
         CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
-        fixture.settle();
+        victim.awaitHeld();
         victim.kill();
 
         assertThat(failureOf(inFlight)).isEqualTo(Errno.EIO);
@@ -158,7 +160,7 @@ abstract class RecoveryContract extends DeviceContract {
         Victim victim = fixture.startVictim(server(new NoTarget()).recovery(Recovery.REISSUE).queueDepth(5).queues(2));
         victim.kill();
         awaitState(victim.id(), DeviceStatus.State.QUIESCED);
-        UblkDevice device = recover(server(new KeptDisk(victim.content(), false)).size(4096).queueDepth(64).maxIoBytes(1 << 20)
+        UblkDevice device = recover(server(new KeptDisk(victim.content())).size(4096).queueDepth(64).maxIoBytes(1 << 20)
                 .readOnly(), victim.id());
         assertThat(device.id()).isEqualTo(victim.id());
         assertThat(device.queues()).isEqualTo(2);
@@ -183,6 +185,18 @@ abstract class RecoveryContract extends DeviceContract {
     void whatIsNotThereIsNotRecovered() {
         assertThat(refusalOf(server(new RecordingTarget(DEVICE_BYTES)).recover(55)).errno()).isEqualTo(Errno.ENODEV);
         assertNothingIsLeft();
+    }
+
+    /** As of one whose server died before it was there. */
+    @Test
+    void whatWasStoppedIsNotRecovered() {
+        int id = orphan();
+        fixture.get(control().stop(id));
+        assertThat(refusalOf(server(new RecordingTarget(DEVICE_BYTES)).recover(id)))
+                .hasMessage("recovery of device " + id + ": ENODEV (No such device). "
+                        + "It was stopped, or its server died before it was there; remove it, and start it anew");
+        fixture.get(control().remove(id));
+        start(server(new RecordingTarget(DEVICE_BYTES)).id(id));
     }
 
     // ------------------------------------------------------------------------------------------- recoveries that fail
@@ -233,16 +247,17 @@ abstract class RecoveryContract extends DeviceContract {
     @org.junit.jupiter.params.provider.ValueSource(ints = {0, 1, 5, 20, 50, 100, 200})
     void aRecoveryThatIsCancelledLeavesTheDeviceToTheNext(int millis) {
         int id = orphan();
-        reactor.core.Disposable recovery = server(new RecordingTarget(DEVICE_BYTES)).recover(id).subscribe(UblkDevice::handOver);
+        AtomicReference<UblkDevice> recovered = new AtomicReference<>();
+        Disposable recovery = server(new RecordingTarget(DEVICE_BYTES)).recover(id).subscribe(recovered::set);
         fixture.elapse(Duration.ofMillis(millis));
-        boolean tooLate = !recovery.isDisposed();
         recovery.dispose();
-        if (!tooLate) {
-            fixture.get(control().stop(id));
-            return;
+        fixture.await(() -> recovered.get() != null
+                || fixture.get(control().inspect(id)).state() == DeviceStatus.State.QUIESCED);
+        if (recovered.get() != null) {                                 // it was too late to cancel
+            fixture.get(recovered.get().disposeLater());
+        } else {
+            recover(server(new RecordingTarget(DEVICE_BYTES)), id);
         }
-        awaitState(id, DeviceStatus.State.QUIESCED);
-        recover(server(new RecordingTarget(DEVICE_BYTES)), id);
     }
 
     // ------------------------------------------------------------------------------------------- nobody comes
@@ -252,7 +267,7 @@ abstract class RecoveryContract extends DeviceContract {
         Victim victim = victim(Recovery.REISSUE);
         Disk disk = open(victim);
         CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
-        fixture.settle();
+        victim.awaitHeld();
         victim.kill();
         awaitState(victim.id(), DeviceStatus.State.QUIESCED);
         CompletableFuture<byte[]> later = disk.read(QUIET, BLOCK);

@@ -9,6 +9,7 @@ import io.reactorublk.uring.Kernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
@@ -199,6 +200,16 @@ public class SimulatedBenchmark {
         }
 
         @Override
+        public void ftruncate(int fd, long lengthBytes) {
+            memory.ftruncate(fd, lengthBytes);
+        }
+
+        @Override
+        public long lseekEnd(int fd) {
+            return memory.lseekEnd(fd);
+        }
+
+        @Override
         public void mlock(MemorySegment locked) {
             memory.mlock(locked);
         }
@@ -211,6 +222,11 @@ public class SimulatedBenchmark {
         @Override
         public void eventfdWrite(int fd) {
             memory.eventfdWrite(fd);
+        }
+
+        @Override
+        public void schedSetaffinity(BitSet cpus) {
+            memory.schedSetaffinity(cpus);
         }
 
         @Override

@@ -13,8 +13,10 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeoutException;
 import java.util.function.BooleanSupplier;
@@ -38,17 +40,24 @@ final class Simulation {
     static final Path DISK = Path.of("/disk");
 
     private static final long MODES = 0x6d6f646573L;
+    private static final long LOOPS = 0x4c4f_4f50_5321L;
+    private static final long SHARED = 0x5348_4d45_4dL;
+    private static final Path SHARED_MEMORY = Path.of("/dev/shm/applications");
 
     private final SplittableRandom dice;
     /** Dice of their own, so that what else a seed decides stays as it was. */
     private final SplittableRandom modeDice;
+    private final SplittableRandom loopDice;
+    private final SplittableRandom sharedDice;
     private final MemoryUblk ublk;
     private final MemoryKernel kernel;
-    private final SimulationApplications applications = new SimulationApplications(this, BLOCKS);
+    private final SimulationApplications applications;
     private final byte[] content = new byte[BLOCKS * ModelDisk.BLOCK];
     private final Map<String, Integer> events;
     private final List<String> trace;
     private final List<SimulationTarget> targets = new ArrayList<>();
+    /** The queues themselves, by number: a target may see a view of its own. */
+    private final Map<Integer, UblkQueue> lenders = new HashMap<>();
     boolean faulty;
     private Recovery recovery;
     private UblkServer server;
@@ -66,9 +75,13 @@ final class Simulation {
     /** Where the content is in this life, if not in an array. */
     private MemoryFile file;
     private Arena arena;
+    /** What the server of this life shares now and then, or null. */
+    private SharedMemory memory;
+    private boolean shared;
     private boolean leavesGarbage;
     /** What targets of this life have allocated. */
     private int ownMappings;
+    private int answersTooMany;
     private int steps;
     private AssertionError failure;
 
@@ -79,22 +92,27 @@ final class Simulation {
     Simulation(long seed, Map<String, Integer> events, List<String> trace) {
         dice = new SplittableRandom(seed);
         modeDice = new SplittableRandom(seed ^ MODES);
+        loopDice = new SplittableRandom(seed ^ LOOPS);
+        sharedDice = new SplittableRandom(seed ^ SHARED);
         ublk = MemoryUblk.create(seed);
         kernel = ublk.kernel();
         this.events = events;
         this.trace = trace;
         if (trace != null) kernel.trace(trace::add);
         if (once(2)) ublk.withoutPartitionScan();
+        try (SharedMemory made = SharedMemory.create(kernel, SHARED_MEMORY, SimulationApplications.MEMORY_BYTES)) {
+            applications = new SimulationApplications(this, BLOCKS, made.memory());   // other processes; this one maps it again
+        }
     }
 
     void run() {
         for (int lives = 1 + pick(3); lives > 0; lives--) live();
-        ublk.close();
+        watched(ublk::close);
     }
 
     private void live() {
         elsewhere = EventLoop.start(kernel, "elsewhere", new RingConfig(8, 16, false));
-        ublk.settle();
+        settle();
         pickMode();
         String footprint = footprint();
         arena = Arena.ofShared();
@@ -123,16 +141,20 @@ final class Simulation {
         targets.clear();
         settled("end of all I/O", () -> applications.outstanding() == 0);
         arena.close();
+        if (memory != null) memory.close();
+        memory = null;
         ownMappings = 0;
         if (file != null) System.arraycopy(file.content(), 0, content, 0, content.length);
-        if (!footprint.equals(footprint())) fail("left: " + footprint() + "; before: " + footprint);
+        // A lost target may still have had something under way on a loop of its own, which no device waits for.
+        settled("end of all targets, which leaves " + footprint, () -> footprint.equals(footprint()));
         elsewhere.disposeGracefully().subscribe();
-        ublk.settle();
+        settle();
         check();
     }
 
     /** What a LATE_COPY server has copied through goes with its garbage, whenever that is collected. */
     private String footprint() {
+        settle();
         return ublk.footprint() + (leavesGarbage ? "" : ", mappings: " + (kernel.liveMappings() - ownMappings));
     }
 
@@ -157,7 +179,8 @@ final class Simulation {
         device = null;
         depth = once(3) ? 2 + pick(3) : 2 + pick(63);
         int queues = 1 + pick(2);
-        server = UblkServer.create().kernel(kernel).size(content.length).queues(queues).queueDepth(depth).dataMode(mode)
+        int loops = 1 + loopDice.nextInt(2);
+        server = UblkServer.create().kernel(kernel).size(content.length).queues(queues).loops(loops).queueDepth(depth).dataMode(mode)
                 .maxIoBytes(MAX_IO_BYTES).maxDiscardBytes(MAX_IO_BYTES).maxWriteZeroesBytes(MAX_IO_BYTES)
                 .stopGrace(Duration.ofMillis(1 + pick(200))).listener(new Listener()).recovery(recovery)
                 .serve(queue -> {
@@ -165,7 +188,9 @@ final class Simulation {
                     targets.add(target);
                     return target.completions();
                 });
-        log(() -> "start " + queues + " x " + depth + " with " + recovery);
+        log(() -> "start " + queues + " x " + depth + " on " + Math.min(loops, queues) + " with " + recovery);
+        boolean shares = recovery == Recovery.NONE && sharedDice.nextBoolean();   // killed while it shares, none could be recovered
+        if (shares) server = server.sharedMemory();
         String before = footprint();
         Disposable starting = server.start().subscribe(started -> device = started, e -> startFailed = true);
         boolean unwanted = once(8);
@@ -184,7 +209,23 @@ final class Simulation {
         settled("start", () -> device != null || startFailed);
         if (startFailed) fail("the device did not start");
         disk = ublk.disk(device);
+        if (shares) {
+            memory = SharedMemory.open(kernel, SHARED_MEMORY);
+            shared = false;
+            share();
+        }
         watch();
+    }
+
+    /** Or takes it back. Takes as long as a target has something in hand; longer than that nobody may wait. */
+    private void share() {
+        boolean shares = !shared;
+        shared = shares;
+        happened(shares ? "shared" : "unshared");
+        (shares ? device.share(memory) : device.unshare(memory)).subscribe(nothing -> {}, e -> {
+            happened("sharing failed");
+            mayFail();
+        });
     }
 
     private void watch() {
@@ -203,6 +244,8 @@ final class Simulation {
             if (i == lost) {
                 mayFail();
                 targets.get(pick(targets.size())).breakIt();
+            } else if (memory != null && sharedDice.nextInt(100) == 0) {
+                share();
             } else if (applications.outstanding() < most && once(3)) {
                 applications.submit(disk);
             } else if (once(8)) {
@@ -317,12 +360,12 @@ final class Simulation {
         mayFail();
         device = null;
         EventLoop loop = EventLoop.start(kernel, "next process", new RingConfig(16, 32, true));
-        ControlDevice control = new ControlDevice(loop, TIME_LIMIT);
+        ControlDevice control = new ControlDevice(loop, TIME_LIMIT, ControlListener.NONE);
         ublk.get(control.delete(0).onErrorResume(e -> e instanceof KernelException none && none.errno() == Errno.ENODEV, e -> Mono.empty()));
         settled("end of I/O after a kill", () -> applications.outstanding() == 0);
         control.close();
         loop.disposeGracefully().subscribe();
-        ublk.settle();
+        settle();
     }
 
     // ------------------------------------------------------------------------------------------- time
@@ -351,11 +394,33 @@ final class Simulation {
 
     private boolean move() {
         steps++;
-        return ublk.step() || kernel.skipToNextDeadline();
+        boolean[] moved = {true};
+        watched(() -> moved[0] = ublk.step());
+        return moved[0] || kernel.skipToNextDeadline();
+    }
+
+    private void settle() {
+        watched(ublk::settle);
+    }
+
+    /** Answers that were one too many are found out, every one of them, and nothing else is. */
+    private void watched(Runnable moves) {
+        try {
+            moves.run();
+        } catch (AssertionError breach) {
+            foundOut(breach);
+            for (Throwable other : breach.getSuppressed()) foundOut((AssertionError) other);
+        }
+    }
+
+    private void foundOut(AssertionError breach) {
+        if (!breach.getMessage().endsWith("has been answered already") || --answersTooMany < 0) throw breach;
+        happened("an answer too many was found out");
     }
 
     private void check() {
         if (failure != null) throw failure;
+        for (SimulationTarget target : targets) target.check();
         if (disk != null && !gone && served && device != null && disk.inFlight() > depth * device.queues()) {
             throw new AssertionError(disk.inFlight() + " requests in flight");
         }
@@ -380,6 +445,11 @@ final class Simulation {
         return !quiesces;
     }
 
+    /** A target is about to answer what it has answered. */
+    void oneAnswerTooMany() {
+        answersTooMany++;
+    }
+
     void mayFail() {
         mayFail = true;
     }
@@ -397,6 +467,16 @@ final class Simulation {
         return modeDice.nextInt(count);
     }
 
+    /** As {@link #pick}, of what only applications that share memory have to decide. */
+    int pickForSharing(int count) {
+        return sharedDice.nextInt(count);
+    }
+
+    /** Whether requests may come in shared memory, of which a short answer is a failure. */
+    boolean shares() {
+        return memory != null;
+    }
+
     /** Where the content is, if it is in a file. */
     MemoryFile file() {
         return file;
@@ -406,6 +486,10 @@ final class Simulation {
     MemorySegment memory(int bytes) {
         ownMappings++;
         return kernel.allocate(bytes, arena);
+    }
+
+    UblkQueue lender(int queue) {
+        return Objects.requireNonNull(lenders.get(queue));
     }
 
     EventLoop elsewhere() {
@@ -431,6 +515,12 @@ final class Simulation {
     }
 
     private final class Listener implements QueueListener {
+
+        @Override
+        public QueueListener forQueue(BlockQueue queue) {
+            lenders.put(queue.id(), (UblkQueue) queue);
+            return this;
+        }
 
         @Override
         public void onStarved(BlockQueue queue) {

@@ -117,11 +117,13 @@ final class SimulationTarget {
 
     private void again(Completion completion) {
         simulation.happened("answered twice");
+        simulation.oneAnswerTooMany();
         answers.tryEmitNext(completion);
     }
 
     private void delivered(BlockRequest request) {
         delivered++;
+        if (request.isShared()) simulation.happened("in shared memory");
         if (delivered > asked) simulation.fail(queue + ": " + delivered + " requests delivered, " + asked + " asked for");
         if (!queue.loop().inLoop()) simulation.fail(request + " was delivered elsewhere");
         boolean ended = broken && pattern < 3 && file == null;         // takeUntilOther fails without cancelling, then a file is closed
@@ -131,6 +133,13 @@ final class SimulationTarget {
         inHand.removeIf(BlockRequest::isLost);
         if (inHand.size() > queue.depth()) simulation.fail(inHand.size() + " requests in flight of " + queue);
         simulation.log(() -> "delivered " + request);
+    }
+
+    /** What is lent and not used is no more than was asked for and has not come. A queue that is drained asks for itself. */
+    void check() {
+        UblkQueue lender = simulation.lender(queue.id());
+        if (lender.isDraining() || delivered + lender.granted() <= asked) return;
+        simulation.fail(queue + ": " + lender.granted() + " slots lent and " + delivered + " requests delivered, " + asked + " asked for");
     }
 
     private void answering(Completion completion) {
@@ -287,10 +296,11 @@ final class SimulationTarget {
             case FLUSH -> { }
             case DISCARD, WRITE_ZEROES -> Arrays.fill(disk, offset, offset + length, (byte) 0);
             case READ, WRITE -> {
+                if (request.isShared() && request.isLost()) return request.fail(Errno.EIO);   // no memory of ours is put away for it
                 MemorySegment data = request.data();
                 if (!simulation.isServed() || !data.scope().isAlive()) return request.fail(Errno.EIO);
                 int part = simulation.once(8) ? 1 + simulation.pick(length) : length;
-                if (part < ModelDisk.BLOCK) simulation.mayFail();
+                if (part < (request.isShared() ? length : ModelDisk.BLOCK)) simulation.mayFail();
                 if (request.operation() == Operation.READ) {
                     MemorySegment.copy(disk, offset, data, JAVA_BYTE, 0, part);
                 } else {

@@ -38,6 +38,7 @@ final class SimulationTransfer {
             simulation.file().fail(call, Errno.EIO);
         } else if (way < 6) {
             simulation.happened("a short transfer");
+            if (simulation.shares()) simulation.mayFail();
             simulation.file().shorten(call, ModelDisk.BLOCK);
         }
     }

@@ -104,7 +104,8 @@ final class Snippets {
 
     static UblkServer measured(UblkServer server, MeterRegistry registry) {
         // @start region="metrics"
-        server = server.listener(UblkMetrics.of(registry));
+        UblkMetrics metrics = UblkMetrics.of(registry);
+        server = server.listener(metrics).controlListener(metrics);
         // @end
         return server;
     }

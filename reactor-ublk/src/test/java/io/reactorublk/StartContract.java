@@ -3,21 +3,24 @@ package io.reactorublk;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowable;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.EventLoop;
+import io.reactorublk.uring.Kernel;
 import io.reactorublk.uring.KernelException;
 import java.time.Duration;
+import java.util.BitSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import reactor.core.Disposable;
 import reactor.core.Disposables;
-import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 import reactor.core.scheduler.Schedulers;
 
@@ -102,28 +105,109 @@ abstract class StartContract extends DeviceContract {
         assertThat(log.warnings()).singleElement().asString().contains("has not subscribed");
     }
 
+    // ------------------------------------------------------------------------------------------- loops
+
+    /** Which queue is asked is up to the kernel, so it is asked until both were. */
     @Test
-    void serveIsCalledOnTheLoopOfEachQueue() {
-        assumeTrue(fixture.hasThreads());
-        List<String> threads = new java.util.concurrent.CopyOnWriteArrayList<>();
+    void queuesThatShareALoopAreAllServed() {
+        Set<Integer> asked = ConcurrentHashMap.newKeySet();
+        Set<EventLoop> loops = ConcurrentHashMap.newKeySet();
         UblkDevice device = start(server(queue -> {
-            threads.add(Thread.currentThread().getName() + " " + queue.loop().inLoop());
-            return queue.answer(request -> Mono.just(request.complete()));
-        }).queues(2));
-        assertThat(threads).containsExactly("ublk-" + device.id() + "-q0 true", "ublk-" + device.id() + "-q1 true");
+            loops.add(queue.loop());
+            return queue.answer(request -> {
+                asked.add(queue.id());
+                return Mono.just(target.apply(request));
+            });
+        }).queues(2).loops(1).queueDepth(8));
+        assertThat(loops).singleElement().extracting(EventLoop::name).isEqualTo("ublk-" + device.id() + "-l0");
+        Disk disk = disk(device);
+        List<CompletableFuture<byte[]>> reads = startReads(disk, 32);
+        assertAllRead(reads);
+        if (!fixture.hasThreads()) return;                             // in order, one CPU does everything
+        fixture.await(() -> {
+            assertAllRead(startReads(disk, 8));
+            return asked.size() == 2;
+        });
     }
 
     @Test
-    void aTargetThatBlocksItsLoopIsStopped() {
-        assumeTrue(fixture.hasThreads());
-        AtomicReference<Throwable> thrown = new AtomicReference<>();
-        Disk disk = disk(queue -> queue.answer(request -> {
-            if (isQuiet(request)) thrown.set(catchThrowable(() -> Mono.delay(Duration.ofMillis(1)).block()));
-            return Mono.just(request.complete());
-        }));
-        read(disk, QUIET, BLOCK);
-        assertThat(thrown.get()).isInstanceOf(IllegalStateException.class)
-                .hasMessageContaining("not supported in thread ublk-");
+    void thereAreNoMoreLoopsThanQueues() {
+        List<String> loops = new CopyOnWriteArrayList<>();
+        UblkDevice device = start(server(queue -> {
+            loops.add(queue.loop().name());
+            return queue.answer(request -> Mono.just(request.complete()));
+        }).queues(2).loops(7));
+        assertThat(loops).containsExactly("ublk-" + device.id() + "-q0", "ublk-" + device.id() + "-q1");
+    }
+
+    @Test
+    void aLoopThatSharesItsQueuesRunsOnTheCpusOfAllOfThem() {
+        UblkDevice device = start(small().queues(2).loops(1));
+        try (UblkControl control = UblkControl.create(fixture.kernel(), Duration.ofSeconds(30))) {
+            BitSet elsewhere = fixture.affinity("ublk-" + device.id() + "-l0");
+            assertThat(elsewhere.cardinality()).isPositive();
+            for (int queue = 0; queue < 2; queue++) elsewhere.andNot(fixture.get(control.affinity(device.id(), queue)));
+            assertThat(elsewhere).isEqualTo(new BitSet());
+        }
+    }
+
+    @Test
+    void whatOneLoopCannotHoldIsRefused() {
+        assertThatThrownBy(() -> start(server(target).queues(2).loops(1).queueDepth(4096).maxIoBytes(BLOCK)))
+                .isInstanceOf(IllegalArgumentException.class).hasMessage("8192 requests in flight on one loop: in DataMode.COPY "
+                        + "7275 are possible; use more loops, or less depth");
+        assertNothingIsLeft();
+    }
+
+    @Test
+    void aRefusalLeavesNothingOfQueuesThatShareALoop() {
+        boolean refused = true;
+        for (int call = 20; refused; call++) {
+            FaultyKernel faulty = new FaultyKernel(fixture.kernel(), call);
+            try {
+                fixture.get(start(small().queues(2).loops(1).queueDepth(2).kernel(faulty.kernel())).disposeLater());
+            } catch (KernelException expected) {
+                assertThat(faulty.hasRefused()).isTrue();
+            }
+            refused = faulty.hasRefused();
+            assertNothingIsLeft();
+            assertThat(faulty.memoryStillThere()).as("pieces of memory left after the refusal of call " + call).isZero();
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------- CPUs
+
+    private BitSet cpusOfLoop(UblkDevice device, int queue) {
+        return fixture.affinity("ublk-" + device.id() + "-q" + queue);
+    }
+
+    @Test
+    void eachQueueIsServedOnTheCpusItsRequestsComeFrom() {
+        UblkDevice device = start(small().queues(2));
+        try (UblkControl control = UblkControl.create(fixture.kernel(), Duration.ofSeconds(30))) {
+            for (int queue = 0; queue < 2; queue++) {
+                BitSet elsewhere = cpusOfLoop(device, queue);
+                assertThat(elsewhere.cardinality()).isPositive();
+                elsewhere.andNot(fixture.get(control.affinity(device.id(), queue)));
+                assertThat(elsewhere).as("CPUs of other queues").isEqualTo(new BitSet());
+            }
+        }
+    }
+
+    @Test
+    void withoutAffinityALoopRunsOnAnyCpu() {
+        UblkDevice device = start(small().queues(2).withoutAffinity());
+        assertThat(cpusOfLoop(device, 0)).isEqualTo(fixture.affinity("ublk-control")).isEqualTo(cpusOfLoop(device, 1));
+    }
+
+    /** As in a container that has other CPUs. */
+    @Test
+    void aQueueWhoseCpusAreNotOursIsServedAllTheSame() {
+        Kernel elsewhere = FaultyKernel.refusing(fixture.kernel(), "schedSetaffinity", Errno.EINVAL);
+        UblkDevice device = start(small().queues(2).kernel(elsewhere));
+        assertThat(read(disk(device), QUIET, BLOCK)).hasSize(BLOCK);
+        assertThat(log.warnings()).singleElement().asString()
+                .isEqualTo("WARN the queues of " + device + " run on any CPU: schedSetaffinity, for a test: EINVAL (Invalid argument)");
     }
 
     // ------------------------------------------------------------------------------------------- what fails
@@ -166,15 +250,5 @@ abstract class StartContract extends DeviceContract {
         fixture.get(asked);
         assertNothingIsLeft();
         assertThat(emitted).hasValue(0);
-    }
-
-    @Test
-    void aStartWithADeadlineThatPassesLeavesNothing() {
-        assumeTrue(fixture.hasThreads());
-        BlockTarget late = queue -> Flux.from(queue.answer(request -> Mono.just(request.complete())))
-                .delaySubscription(Duration.ofSeconds(1), queue.loop());
-        assertThatThrownBy(() -> fixture.get(server(late).start().timeout(Duration.ofMillis(500))))
-                .hasCauseInstanceOf(java.util.concurrent.TimeoutException.class);
-        assertNothingIsLeft();
     }
 }

@@ -6,7 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.io.UncheckedIOException;
 import java.time.Duration;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import reactor.core.Disposable;
@@ -39,6 +41,26 @@ class SupervisorTest {
         supervision.dispose();
         Awaitility.await().atMost(LIMIT).until(() -> !started.get(1).isAlive());
         assertThat(started).hasSize(2);
+    }
+
+    /** Who starts again and again must not use up its stack. */
+    @Test
+    void theFortiethServerIsStartedAsTheSecondWas() {
+        List<Integer> depths = Objects.requireNonNull(shell("exit 3").run().map(process -> new Throwable().getStackTrace().length)
+                .take(40).collectList().block(LIMIT));
+        assertThat(depths.getLast()).isLessThan(2 * depths.get(1));
+    }
+
+    /** The sooner or later it is cancelled, the less or more of the start has happened. */
+    @Test
+    void aSupervisionThatIsCancelledWhileItStartsLeavesNoServer() throws InterruptedException {
+        for (int i = 0; i < 30; i++) {
+            Disposable supervision = shell("exec sleep 1009").run().subscribe();
+            TimeUnit.MICROSECONDS.sleep(200L * i);
+            supervision.dispose();
+        }
+        Awaitility.await().during(Duration.ofMillis(300)).atMost(LIMIT).until(() -> ProcessHandle.current().children()
+                .noneMatch(child -> child.isAlive() && child.info().commandLine().orElse("").contains("1009")));
     }
 
     @Test

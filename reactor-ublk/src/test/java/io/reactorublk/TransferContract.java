@@ -120,6 +120,28 @@ abstract class TransferContract extends DataModeHarness {
         assertThat(log.takeErrors()).singleElement().asString().contains("a bug of the target");
     }
 
+    /** As a target that forgets to unregister pages would; the end of the ring lets go of them. */
+    @ParameterizedTest
+    @EnumSource(names = {"ZERO_COPY", "LATE_ZERO_COPY"})
+    void anOperationThatNeverEndsIsNamedAndKeepsNoDevice(DataMode mode) {
+        Path pipe = fixture.pipe();
+        UblkDevice device = start(server(mode, target(pipe, (file, request) -> {
+            request.transfer(file, 0).subscribe(nothing -> {}, cancelledWithTheLoop -> {});
+            return Mono.just(request.complete());
+        })).stopGrace(Duration.ofMillis(100)).controlDeadline(Duration.ofSeconds(1)));
+        Disk disk = disk(device);
+        CompletableFuture<byte[]> read = disk.read(QUIET, BLOCK);
+        fixture.settle();
+        assertThat(read).as("answered, but its pages are in use").isNotDone();
+        CompletableFuture<Void> ended = device.disposeLater().toFuture();
+        fixture.elapse(Duration.ofSeconds(2));
+        fixture.await(ended::isDone);
+        assertFails(read);
+        assertThat(log.warnings()).anySatisfy(warning -> assertThat(warning).contains("does not stop")
+                .contains("(tag ").contains("is answered, but operations on its bytes have not ended: 1"));
+        disk.close();
+    }
+
     @Test
     void thePlaceInTheTableThatALostTargetKnowsIsEmpty() {
         Path path = area();

@@ -47,6 +47,7 @@ class UblkServerTest {
                         s -> s.blockSize(4096).physicalBlockSize(512)),
                 refused("0 queues: from 1 to 4096 are possible, and no more than CPUs", s -> s.queues(0)),
                 refused("4097 queues: from 1 to 4096 are possible, and no more than CPUs", s -> s.queues(4097)),
+                refused("0 loops: at least 1 must serve the queues", s -> s.loops(0)),
                 refused("a queue depth of 0: from 2 to 4096 is possible; "
                         + "for one request at a time serve with answer(1, handler)",
                         s -> s.queueDepth(0)),
@@ -73,6 +74,12 @@ class UblkServerTest {
                         s -> s.discardGranularity(3000)),
                 refused("a discard granularity of 512 bytes: powers of two from the logical block (4096) on are possible",
                         s -> s.blockSize(4096).discardGranularity(512)),
+                refused("an unprivileged device has DataMode.COPY only, not ZERO_COPY: "
+                        + "the driver lets nobody but root near the pages of others",
+                        s -> s.dataMode(DataMode.ZERO_COPY).unprivileged()),
+                refused("an unprivileged device has Recovery.NONE only, not HOLD: "
+                        + "what waits for a server that never comes would hang the machine",
+                        s -> s.unprivileged().recovery(Recovery.HOLD)),
                 refused("device number -1: from 0 to 1048575 are possible", s -> s.id(-1)),
                 refused("device number 1048576: from 0 to 1048575 are possible", s -> s.id(1 << 20)),
                 refused("a grace of PT-1S: it cannot be negative", s -> s.stopGrace(Duration.ofSeconds(-1))),

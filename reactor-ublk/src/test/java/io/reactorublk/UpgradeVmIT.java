@@ -2,26 +2,62 @@ package io.reactorublk;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.reactorublk.target.FileTarget;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.stream.Stream;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import reactor.core.Disposable;
 
-/** fio writes and verifies while the server under it is replaced again and again: it sees pauses, and no error. */
+/**
+ * fio writes and verifies while the server under it is replaced again and again, or killed: it sees pauses, and no error.
+ *
+ * <p>How often: {@code -Dvm.args=-Dupgrades=100} within one process, {@code -Dupgrades.processes=100} between processes,
+ * {@code -Dupgrades.deaths=all} at every step of a start, a recovery, a hand-over and a stop, and at some of a rehearsal.
+ */
 class UpgradeVmIT extends LinuxDeviceTest {
 
-    private static final long DEVICE_BYTES = 8 << 20;
-    /** As many as there is time for, on a machine that is emulated on a busy one. */
-    private static final int HAND_OVERS = 100;
-    private static final int LEAST_HAND_OVERS = 10;
-    private static final Duration TIME = Duration.ofSeconds(25);
+    private static final int UPGRADES = Integer.getInteger("upgrades", 8);
+    private static final int PROCESSES = Integer.getInteger("upgrades.processes", 1);
+    private static final boolean ALL_DEATHS = "all".equals(System.getProperty("upgrades.deaths"));
+    private static final int ID = 9;
+    private static final int KILLED = 128 + 9;
+    private static final Duration A_LITTLE = Duration.ofMillis(100);
+
+    /** Where a supervised server is killed while its device is in use: by us while it serves, or by itself at this step. */
+    private static final String SERVING = "serving";
+    private static final List<String> DEATHS = List.of(SERVING);
+    private static final List<String> EVERY_DEATH = join(List.of(SERVING), Steps.RECOVERY, List.of(SERVING, SERVING));
+
+    /** Where each of those ends that take over: nowhere, or it is killed. */
+    private static final String NOWHERE = "nowhere";
+    private static final List<String> UPGRADE_DEATHS = Collections.nCopies(PROCESSES, NOWHERE);
+    private static final List<String> EVERY_UPGRADE_DEATH = join(rehearsing("character device", "start", "back from start"),
+            List.of("recovery", "end of the recovery"), Steps.back(Steps.RECOVERY), UPGRADE_DEATHS);
+
+    /** Where a supervised server is killed whose device nobody uses. */
+    private static final List<String> EVERY_UNUSED_DEATH = join(Steps.START, Steps.back(Steps.START));
+
+    @SafeVarargs
+    private static List<String> join(List<String>... lists) {
+        List<String> all = new ArrayList<>();
+        for (List<String> list : lists) all.addAll(list);
+        return List.copyOf(all);
+    }
+
+    private static List<String> rehearsing(String... steps) {
+        return Stream.of(steps).map(UpgradeProcess.REHEARSING::concat).toList();
+    }
 
     @TempDir
     Path directory;
@@ -31,14 +67,9 @@ class UpgradeVmIT extends LinuxDeviceTest {
     private Path file() throws IOException {
         Path path = Files.createTempFile(directory, "disk", ".img");
         try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "rw")) {
-            file.setLength(DEVICE_BYTES);
+            file.setLength(UpgradeProcess.DEVICE_BYTES);
         }
         return path;
-    }
-
-    private static UblkServer server(Path file) {
-        return UblkServer.create().size(DEVICE_BYTES).queueDepth(32).maxIoBytes(64 << 10).recovery(Recovery.REISSUE)
-                .serve(FileTarget.of(file));
     }
 
     /** Applications: write at random places and read back what they wrote, until they are told to end. */
@@ -48,13 +79,16 @@ class UpgradeVmIT extends LinuxDeviceTest {
         private static final int ERROR = 4;
         private static final int READ_KIB = 5;
         private static final int WRITTEN_KIB = 46;
+        private static final int LONGEST_WRITE_MICROS = 79;
 
         private final Process fio;
 
+        /** Not more of them than leave an emulated machine time to start a JVM. */
         Load(Path device) {
             fio = Shell.start("fio", "--name=load", "--filename=" + device, "--rw=randwrite", "--bs=4k",
-                    "--size=" + DEVICE_BYTES, "--iodepth=16", "--ioengine=libaio", "--direct=1", "--thread",
-                    "--time_based", "--runtime=600", "--verify=crc32c", "--verify_fatal=1", "--verify_backlog=64", "--minimal");
+                    "--size=" + UpgradeProcess.DEVICE_BYTES, "--iodepth=16", "--ioengine=libaio", "--direct=1", "--thread",
+                    "--rate_iops=100", "--time_based", "--runtime=3600", "--verify=crc32c", "--verify_fatal=1",
+                    "--verify_backlog=16", "--minimal");
         }
 
         /** It goes on, and each operation of it will end. */
@@ -62,7 +96,9 @@ class UpgradeVmIT extends LinuxDeviceTest {
             return fio.isAlive();
         }
 
-        void assertVerified() {
+        /** @return how long a write of its took, at most */
+        Duration assertVerified() {
+            assertThat(goesOn()).as("fio goes on").isTrue();
             fio.toHandle().destroy();                                  // ends its turn and tells; Process.destroy would not listen
             String output = Shell.end(fio).output();
             String[] fields = output.lines().filter(line -> line.startsWith("3;")).findFirst()
@@ -70,6 +106,7 @@ class UpgradeVmIT extends LinuxDeviceTest {
             assertThat(fields[ERROR]).as(output).isEqualTo("0");
             assertThat(Long.parseLong(fields[WRITTEN_KIB])).as("KiB written").isPositive();
             assertThat(Long.parseLong(fields[READ_KIB])).as("KiB read back").isPositive();
+            return Duration.ofNanos((long) (1000 * Double.parseDouble(fields[LONGEST_WRITE_MICROS])));
         }
 
         @Override
@@ -78,10 +115,11 @@ class UpgradeVmIT extends LinuxDeviceTest {
         }
     }
 
-    private void printPauses() {
+    private void printPauses(String what, Duration longestWrite) {
         pauses.sort(null);
-        System.out.printf("handed over under load %d times: a pause of %d ms at least, %d in the middle, %d at most%n", pauses.size(),
-                pauses.getFirst().toMillis(), pauses.get(pauses.size() / 2).toMillis(), pauses.getLast().toMillis());
+        System.out.printf("%s under load, %d times: a pause of %d ms at least, %d in the middle, %d at most; "
+                        + "the longest write took %d ms%n", what, pauses.size(), pauses.getFirst().toMillis(),
+                pauses.get(pauses.size() / 2).toMillis(), pauses.getLast().toMillis(), longestWrite.toMillis());
     }
 
     private static Duration since(long startNanos) {
@@ -90,21 +128,189 @@ class UpgradeVmIT extends LinuxDeviceTest {
 
     @Test
     void manyServersServeOneDevice() throws IOException {
-        Path file = file();
-        UblkDevice device = start(server(file));
+        UblkServer server = UpgradeProcess.server(file());
+        UblkDevice device = start(server);
         try (Load load = new Load(device.path())) {
-            long begin = System.nanoTime();
-            for (int i = 0; i < HAND_OVERS && (i < LEAST_HAND_OVERS || since(begin).compareTo(TIME) < 0); i++) {
+            for (int i = 0; i < UPGRADES; i++) {
+                linux.elapse(A_LITTLE);                                // for the load to get somewhere
                 long start = System.nanoTime();
                 linux.get(device.handOver());
-                device = track(Objects.requireNonNull(linux.get(server(file).recover(device.id()))));
+                device = track(Objects.requireNonNull(linux.get(server.recover(device.id()))));
                 pauses.add(since(start));
-                linux.elapse(Duration.ofMillis(20));                   // for the load to get somewhere
                 assertThat(load.goesOn()).as("fio goes on").isTrue();
             }
-            printPauses();
-            load.assertVerified();
+            linux.elapse(A_LITTLE);
+            printPauses("handed over within a process", load.assertVerified());
         }
         stop(device);
+    }
+
+    // ------------------------------------------------------------------------------------------- between processes
+
+    private final List<Process> servers = new CopyOnWriteArrayList<>();
+    private final List<Disposable> supervisions = new ArrayList<>();
+    private Path disk;
+    private Path deaths;
+
+    @AfterEach
+    void killServers() {
+        supervisions.forEach(Disposable::dispose);
+        servers.forEach(Process::destroyForcibly);
+    }
+
+    /** Those that are started from now on are killed there, one after the other. */
+    private void die(List<String> steps) throws IOException {
+        disk = file();
+        deaths = Files.write(directory.resolve("deaths"), steps);
+    }
+
+    /** Keeps a server running. */
+    private Disposable supervise() {
+        Disposable supervision = Supervisor.of(command(UpgradeProcess.RECOVER, DataMode.USER_COPY)).backoff(A_LITTLE, A_LITTLE.multipliedBy(4))
+                .run().subscribe(servers::add);
+        supervisions.add(supervision);
+        await(1);
+        return supervision;
+    }
+
+    private ProcessBuilder command(String what, DataMode mode) {
+        return UpgradeProcess.command(what, disk, ID, mode, deaths);
+    }
+
+    private void await(int count) {
+        Awaitility.await().atMost(UpgradeProcess.LIMIT).until(() -> servers.size() == count);
+    }
+
+    /** Until the supervisor has started the next one in its place. */
+    private void awaitDeath(String step) {
+        Process server = servers.getLast();
+        await(servers.size() + 1);
+        assertKilled(server, step);
+    }
+
+    private static void assertKilled(Process server, String step) {
+        Awaitility.await().atMost(UpgradeProcess.LIMIT).until(() -> !server.isAlive());
+        Shell.Result end = Shell.end(server);
+        assertThat(end.status()).as("%s: %s", step, end.output()).isEqualTo(KILLED);
+        if (ALL_DEATHS) System.out.println("killed at " + step);       // it takes its time
+    }
+
+    private static void remove(Process server) throws IOException {
+        UpgradeProcess.tell(server, UpgradeProcess.REMOVE);
+    }
+
+    private static void assertEndsWell(Process server) {
+        assertThat(Shell.end(server)).extracting(Shell.Result::status).isEqualTo(0);
+    }
+
+    @Test
+    void aServerIsKilledAndAnotherUpgradedAndNobodyNotices() throws IOException {
+        if (ALL_DEATHS) startAndStop(EVERY_UNUSED_DEATH);
+        List<String> kills = ALL_DEATHS ? EVERY_DEATH : DEATHS;
+        List<String> upgrades = ALL_DEATHS ? EVERY_UPGRADE_DEATH : UPGRADE_DEATHS;
+        die(join(kills, List.of(NOWHERE), upgrades));
+        Disposable supervision = supervise();
+        try (Load load = new Load(ServerProcess.served(servers.getFirst()))) {
+            for (String step : kills) {
+                if (step.equals(SERVING)) {
+                    if (servers.size() > 1) ServerProcess.served(servers.getLast());   // of the first we know
+                    linux.elapse(A_LITTLE);
+                    servers.getLast().toHandle().destroyForcibly();
+                }
+                awaitDeath(step);
+                assertThat(load.goesOn()).as("fio goes on").isTrue();
+            }
+            ServerProcess.served(servers.getLast());
+            upgrade(upgrades, load);
+            linux.elapse(A_LITTLE);
+            printPauses("killed %d times, and then handed over to another process".formatted(kills.size()), load.assertVerified());
+        }
+        remove(servers.getLast());
+        assertEndsWell(servers.getLast());
+        linux.await(supervision::isDisposed);                          // the one that ended well was the last it had
+        assertThat(log.warnings()).as("what the supervisor says").hasSize(kills.size());
+    }
+
+    /** One after the other gets ready, before the last lets go, and takes over, unless it dies before; or dies when it is to let go. */
+    private void upgrade(List<String> steps, Load load) throws IOException {
+        String last = NOWHERE;
+        long start = 0;
+        boolean served = true;
+        int mode = 0;
+        for (String step : steps) {
+            Process next = command(UpgradeProcess.UPGRADE, mode++ % 2 == 0 ? DataMode.LATE_COPY : DataMode.USER_COPY).start();
+            if (step.startsWith(UpgradeProcess.REHEARSING)) {
+                assertKilled(next, step);
+                removeRehearsals();
+                continue;
+            }
+            UpgradeProcess.hear(next, UpgradeProcess.READY);
+            if (served) {
+                start = System.nanoTime();
+                handOver(servers.getLast(), last);
+            }
+            UpgradeProcess.tell(next, UpgradeProcess.TAKE_OVER);
+            served = !Steps.RECOVERY.contains(step);
+            if (served) {
+                assertThat(ServerProcess.served(next)).hasToString("/dev/ublkb" + ID);
+                pauses.add(since(start));
+                servers.add(next);
+                last = step;
+            } else {
+                assertKilled(next, step);
+            }
+            assertThat(load.goesOn()).as("fio goes on").isTrue();
+        }
+    }
+
+    private static void handOver(Process server, String step) throws IOException {
+        boolean dies = Steps.isBack(step);
+        assertThat(UpgradeProcess.handsOver(server)).as(step).isNotEqualTo(dies);
+        if (dies) {
+            assertKilled(server, step);
+        } else {
+            assertEndsWell(server);
+        }
+    }
+
+    /** What is left of the device of a process that died with it. */
+    private void removeRehearsals() {
+        try (UblkControl control = UblkControl.create()) {
+            for (DeviceStatus device : Objects.requireNonNull(linux.get(control.list().collectList()))) {
+                if (device.id() == ID) continue;
+                linux.await(() -> Objects.requireNonNull(linux.get(control.inspect(device.id()))).state() == DeviceStatus.State.DEAD);
+                linux.get(control.remove(device.id()));
+            }
+        }
+    }
+
+    /** Of those that die when they start or stop each is followed by another. */
+    private void startAndStop(List<String> steps) throws IOException {
+        die(steps);
+        Disposable supervision = supervise();
+        byte[] written = new byte[DeviceContract.BLOCK];
+        for (String step : steps) {
+            if (Steps.isBack(step)) {
+                written = write(ServerProcess.served(servers.getLast()), written);
+                remove(servers.getLast());
+            }
+            awaitDeath(step);
+        }
+        write(ServerProcess.served(servers.getLast()), written);
+        remove(servers.getLast());
+        assertEndsWell(servers.getLast());
+        linux.await(supervision::isDisposed);
+        assertThat(log.takeWarnings()).as("what the supervisor says").hasSize(steps.size());
+        servers.clear();
+    }
+
+    /** Something else, where it finds what the last one has acknowledged. */
+    private byte[] write(Path device, byte[] before) {
+        byte[] next = DeviceContract.filled(DeviceContract.BLOCK, servers.size());
+        Disk opened = new LinuxDisk(device);
+        assertThat(linux.get(opened.read(DeviceContract.BLOCK, DeviceContract.BLOCK))).isEqualTo(before);
+        linux.get(opened.write(DeviceContract.BLOCK, next));
+        opened.close();
+        return next;
     }
 }

@@ -15,6 +15,8 @@ import reactor.core.publisher.Mono;
 /** A server in a process of its own, to be killed. Its bytes are those of a mapped file, which a dead process has written too. */
 final class VictimProcess implements DeviceFixture.Victim {
 
+    private static final String HOLDS = "holds";
+
     private final Process process;
     private final int id;
     private final MemorySegment content;
@@ -29,7 +31,7 @@ final class VictimProcess implements DeviceFixture.Victim {
     public static void main(String[] args) throws IOException {
         UblkServer server = UblkServer.create().size(DeviceContract.DEVICE_BYTES).maxIoBytes(DeviceContract.MAX_IO)
                 .recovery(Recovery.valueOf(args[1])).queues(Integer.parseInt(args[2])).queueDepth(Integer.parseInt(args[3]))
-                .serve(new KeptDisk(map(Path.of(args[0])), true));
+                .serve(new KeptDisk(map(Path.of(args[0])), () -> System.out.println(HOLDS)));
         UblkDevice device = Objects.requireNonNull(server.start().block(LinuxDevices.LIMIT));
         System.out.println(ServerProcess.SERVING + device.path());
         Mono.never().block();
@@ -67,6 +69,16 @@ final class VictimProcess implements DeviceFixture.Victim {
     @Override
     public MemorySegment content() {
         return content;
+    }
+
+    @Override
+    public void awaitHeld() {
+        try {
+            String line = "";
+            while (!HOLDS.equals(line)) line = Objects.requireNonNull(process.inputReader().readLine(), "it has ended");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     @Override

@@ -6,14 +6,16 @@
  * INCLUDE="-I $HEADERS/usr/include -I $HEADERS/usr/include/x86_64-linux-gnu"
  * cd reactor-ublk/src/main
  * $JEXTRACT $INCLUDE --output java @jextract/ublk_cmd.args jextract/ublk_cmd_all.h
- * sed -i -e '/withTargetLayout/d' \
+ * sed -i -e '/withTargetLayout/d' -e '/ C_LONG = /d' \
  *     -e 's/= ((AddressLayout)\(.*\))$/= (AddressLayout)\1;/' \
  *     java/io/reactorublk/abi/abi_shared.java
  * }
  *
  * <p>The {@code sed} is the only edit. {@code withTargetLayout} is a restricted method, and
  * {@code abi_shared} would call it as soon as anybody asks for a constant: this module would need
- * native access for the layout of a pointer, and no structure here has one.
+ * native access for the layout of a pointer, and no structure here has one. {@code C_LONG} is taken
+ * for 64 bits, which it is not everywhere: on Windows no constant could be asked for. Nothing here
+ * uses it.
  *
  * <p>{@code $HEADERS} is where the Debian package linux-libc-dev 7.2.13-1 was unpacked, and
  * {@code $JEXTRACT} is jextract at commit f9866df3a178 of 2026-08-21, with libclang 14.0.6: since

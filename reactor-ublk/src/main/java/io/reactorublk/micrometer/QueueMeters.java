@@ -3,12 +3,14 @@ package io.reactorublk.micrometer;
 import static io.reactorublk.micrometer.UblkMeter.COMMIT_TAGS;
 import static io.reactorublk.micrometer.UblkMeter.FETCH_STARVED;
 import static io.reactorublk.micrometer.UblkMeter.FETCH_TAGS;
+import static io.reactorublk.micrometer.UblkMeter.LOOP_TURN;
 import static io.reactorublk.micrometer.UblkMeter.REQUEST;
 import static io.reactorublk.micrometer.UblkMeter.REQUEST_BYTES;
 import static io.reactorublk.micrometer.UblkMeter.TAGS_INFLIGHT;
 
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.DistributionSummary;
+import io.micrometer.core.instrument.FunctionCounter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.Meter;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -27,7 +29,8 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import org.jspecify.annotations.Nullable;
+import java.util.concurrent.atomic.AtomicLong;
+import reactor.core.Disposable;
 
 /**
  * The meters of one queue, looked up in the registry once: a request finds its own in an {@link EnumMap}, which is an array.
@@ -46,6 +49,8 @@ final class QueueMeters implements QueueListener {
     private final Counter starved;
     /** The loop writes it, whoever looks at the gauge reads it. */
     private final AtomicInteger inFlight = new AtomicInteger();
+    /** The loop may live on, with other queues. */
+    private final Disposable turnSamples;
 
     QueueMeters(MeterRegistry registry, BlockQueue queue) {
         this.registry = registry;
@@ -57,6 +62,8 @@ final class QueueMeters implements QueueListener {
                 .tags(tags).register(registry));
         register(Gauge.builder(TAGS_INFLIGHT.meterName(), inFlight, AtomicInteger::get).description(TAGS_INFLIGHT.description())
                 .tags(tags).register(registry));
+        Timer turns = register(Timer.builder(LOOP_TURN.meterName()).description(LOOP_TURN.description()).tags(tags).register(registry));
+        turnSamples = queue.loop().sampleTurns(nanos -> turns.record(nanos, TimeUnit.NANOSECONDS));
     }
 
     private DistributionSummary summary(UblkMeter meter, Tags all) {
@@ -94,6 +101,7 @@ final class QueueMeters implements QueueListener {
 
     @Override
     public void onClosed(BlockQueue queue) {
+        turnSamples.dispose();
         for (Meter meter : registered) registry.remove(meter);
     }
 
@@ -102,15 +110,17 @@ final class QueueMeters implements QueueListener {
 
         private final Tags ownTags;
         private final Timer done;
-        /** Of what has any. */
-        private final @Nullable DistributionSummary bytes;
+        /** The loop adds to it, whoever looks at the counter reads it: cheaper than one that many could add to. */
+        private final AtomicLong bytes = new AtomicLong();
         /** There are many errors, most of which never happen: registered when they do. */
         private final Map<Errno, Timer> failed = new EnumMap<>(Errno.class);
 
         OperationMeters(Operation operation) {
             ownTags = tags.and("operation", operation.name().toLowerCase(Locale.ROOT));
             done = timer("ok");
-            bytes = operation == Operation.FLUSH ? null : summary(REQUEST_BYTES, ownTags);
+            if (operation == Operation.FLUSH) return;
+            register(FunctionCounter.builder(REQUEST_BYTES.meterName(), bytes, AtomicLong::get).description(REQUEST_BYTES.description())
+                    .baseUnit(REQUEST_BYTES.unit()).tags(ownTags).register(registry));
         }
 
         private Timer timer(String outcome) {
@@ -124,7 +134,7 @@ final class QueueMeters implements QueueListener {
                 return;
             }
             done.record(nanos, TimeUnit.NANOSECONDS);
-            if (bytes != null) bytes.record(request.operation().hasData() ? result : (double) request.length());
+            bytes.setRelease(bytes.getPlain() + (request.operation().hasData() ? result : request.length()));
         }
     }
 }

@@ -2,15 +2,19 @@ package io.reactorublk.micrometer;
 
 import java.util.List;
 
-/** The meters of a device. Each is there from the start of its queue to its end, but for errors: those from the first on. */
+/**
+ * The meters of devices. Those with a device's name are there from the start of its queue to its end, but for errors: those from
+ * the first on. What is told of control commands is nobody's, and stays.
+ */
 public enum UblkMeter {
 
     /** The time of requests. */
     REQUEST("ublk.request", Type.TIMER, "seconds", List.of("device", "queue", "operation", "outcome"),
-            "The time from the delivery of a request to its answer; outcome is ok, or the name of the errno."),
-    /** The size of requests. */
-    REQUEST_BYTES("ublk.request.bytes", Type.DISTRIBUTION_SUMMARY, "bytes", List.of("device", "queue", "operation"),
-            "What was read, written, discarded or zeroed by a request that succeeded. A flush has no bytes."),
+            "The time from the arrival of a request to the commit that takes its answer to the kernel; outcome is ok, or the name of "
+                    + "the errno."),
+    /** What was moved. */
+    REQUEST_BYTES("ublk.request.bytes", Type.COUNTER, "bytes", List.of("device", "queue", "operation"),
+            "What was read, written, discarded or zeroed by requests that succeeded. A flush has no bytes."),
     /** Requests in flight. */
     TAGS_INFLIGHT("ublk.tags.inflight", Type.GAUGE, "", List.of("device", "queue"),
             "Tags that the kernel has handed over and that were not given back to it yet. At the queue depth "
@@ -24,7 +28,15 @@ public enum UblkMeter {
     /** How often requests waited for the target. */
     FETCH_STARVED("ublk.fetch.starved", Type.COUNTER, "", List.of("device", "queue"),
             "Fetches that ended because requests waited and the target had asked for none: the target is the limit, "
-                    + "not the kernel.");
+                    + "not the kernel."),
+    /** How long a loop was busy with a turn. */
+    LOOP_TURN("ublk.loop.turn", Type.TIMER, "seconds", List.of("device", "queue"),
+            "How long a turn of the queue's loop worked, without its time in the kernel: what arrives meanwhile waits. Of every "
+                    + "17th turn."),                                   // not from EventLoop: the manual is made of this file alone
+    /** The time of control commands. */
+    CONTROL("ublk.control", Type.TIMER, "seconds", List.of("command", "outcome"),
+            "The time of a command to the driver, such as START_DEV; outcome is ok, or the name of the errno: ETIMEDOUT after its "
+                    + "deadline, ECANCELED if nobody waited for it any longer.");
 
     /** What kind of meter it is. */
     public enum Type {
@@ -70,7 +82,8 @@ public enum UblkMeter {
 
     /**
      * The keys of its tags. Device is the name of the block device, {@code ublkbN}, as in {@code /proc/diskstats}; queue its
-     * number within the device; operation that of {@link io.reactorublk.Operation}, in small letters.
+     * number within the device; operation that of {@link io.reactorublk.Operation}, in small letters; command what
+     * {@link io.reactorublk.ControlListener} calls it.
      */
     public List<String> tags() {
         return tags;

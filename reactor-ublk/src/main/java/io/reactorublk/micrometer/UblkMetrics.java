@@ -1,9 +1,16 @@
 package io.reactorublk.micrometer;
 
+import static io.reactorublk.micrometer.UblkMeter.CONTROL;
+
 import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Timer;
 import io.reactorublk.BlockQueue;
+import io.reactorublk.ControlListener;
 import io.reactorublk.QueueListener;
+import io.reactorublk.uring.Errno;
 import java.util.Objects;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Binds the queues of devices to a registry, as the {@linkplain UblkMeter meters} of each. They are registered when the queue
@@ -11,11 +18,12 @@ import java.util.Objects;
  *
  * {@snippet file="io/reactorublk/Snippets.java" region="metrics"}
  *
- * <p>One instance serves any number of devices, also those of several servers. A request costs two recordings and no garbage.
+ * <p>One instance serves any number of devices, also those of several servers, and any {@link
+ * io.reactorublk.UblkControl}. A request costs one recording and no garbage.
  * Common tags, histograms and names of your own are a matter of the registry's
  * {@link io.micrometer.core.instrument.config.MeterFilter}s; that device and queue stay apart is assumed.
  */
-public final class UblkMetrics implements QueueListener {
+public final class UblkMetrics implements QueueListener, ControlListener {
 
     private final MeterRegistry registry;
 
@@ -23,7 +31,10 @@ public final class UblkMetrics implements QueueListener {
         this.registry = registry;
     }
 
-    /** The listener to give to {@link io.reactorublk.UblkServer#listener}; alone, or {@linkplain #and with} another. */
+    /**
+     * What to give to {@link io.reactorublk.UblkServer#listener}, alone or {@linkplain #and with} another, and to
+     * {@link io.reactorublk.UblkServer#controlListener}.
+     */
     public static UblkMetrics of(MeterRegistry registry) {
         return new UblkMetrics(Objects.requireNonNull(registry));
     }
@@ -31,5 +42,12 @@ public final class UblkMetrics implements QueueListener {
     @Override
     public QueueListener forQueue(BlockQueue queue) {
         return new QueueMeters(registry, queue);
+    }
+
+    @Override
+    public void onCommand(String command, int deviceId, @Nullable Errno refusal, long nanos) {
+        Timer.builder(CONTROL.meterName()).description(CONTROL.description())
+                .tags("command", command, "outcome", refusal == null ? "ok" : refusal.name())
+                .register(registry).record(nanos, TimeUnit.NANOSECONDS);
     }
 }

@@ -3,6 +3,7 @@ package io.reactorublk.abi;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.reactorublk.uring.abi.AbiAgainstC;
+import java.lang.reflect.Field;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -20,5 +21,11 @@ class AbiTest {
         assertThat(checked.structs()).isGreaterThanOrEqualTo(16);
         assertThat(checked.fields()).isGreaterThan(75);
         assertThat(checked.constants()).isGreaterThan(120);
+    }
+
+    /** Where it is 32 bits long, a class that took it for 64 could not be loaded; the kernel in memory is for any machine. */
+    @Test
+    void dependsNotOnHowLongALongIs() {
+        assertThat(abi_shared.class.getFields()).extracting(Field::getName).contains("C_LONG_LONG").doesNotContain("C_LONG");
     }
 }

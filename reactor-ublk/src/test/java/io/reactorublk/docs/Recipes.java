@@ -10,11 +10,13 @@ import io.reactorublk.BlockRequest;
 import io.reactorublk.BlockTarget;
 import io.reactorublk.Completion;
 import io.reactorublk.DataMode;
+import io.reactorublk.DeviceParameters;
 import io.reactorublk.DeviceStatus;
 import io.reactorublk.Operation;
 import io.reactorublk.QueueListener;
 import io.reactorublk.Recovery;
 import io.reactorublk.SharedMemory;
+import io.reactorublk.Supervisor;
 import io.reactorublk.UblkControl;
 import io.reactorublk.UblkDevice;
 import io.reactorublk.UblkServer;
@@ -36,6 +38,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.function.BooleanSupplier;
 import java.util.function.UnaryOperator;
 import org.reactivestreams.Publisher;
 import reactor.core.publisher.Flux;
@@ -234,7 +237,8 @@ final class Recipes {
 
     static UblkServer measured(UblkServer server, MeterRegistry registry) {
         // tag::metrics[]
-        return server.listener(UblkMetrics.of(registry));
+        UblkMetrics metrics = UblkMetrics.of(registry);
+        return server.listener(metrics).controlListener(metrics);
         // end::metrics[]
     }
 
@@ -258,7 +262,32 @@ final class Recipes {
         // end::control[]
     }
 
-    static Mono<UblkDevice> recoverOrStart(FileTarget disk) {
+    /** Of writes, in the order of their execution. */
+    interface Journal {
+        /** Begins an empty one. */
+        Mono<Void> create(DeviceParameters disk);
+
+        /** Goes on with what is there. Each of its last {@code count} entries, if it is appended again, is recognized once. */
+        Mono<Void> reopen(int count);
+
+        Mono<Void> append(long offset, MemorySegment bytes);
+    }
+
+    // tag::resume[]
+    /** Keeps a journal of all writes, in which none may stand twice. */
+    record Journaled(BlockTarget disk, Journal journal) implements BlockTarget {
+
+        @Override
+        public Publisher<Completion> serve(BlockQueue queue) {
+            Mono<Void> begun = queue.isRecovered() ? journal.reopen(queue.depth())    // no more can have been under way
+                    : journal.create(queue.parameters());
+            return begun.thenMany(Flux.defer(() -> disk.serve(queue.holdUntil(request -> request.operation() != Operation.WRITE ? Mono.empty()
+                    : journal.append(request.offset(), request.data())))));
+        }
+    }
+    // end::resume[]
+
+    static Mono<UblkDevice> recoverOrStart(FileTarget disk, UblkControl control) {
         // tag::recover[]
         UblkServer server = UblkServer.create()
                 .size(disk.sizeBytes())
@@ -267,15 +296,40 @@ final class Recipes {
                 .serve(disk);
         return server.recover(7)
                 .onErrorResume(e -> e instanceof KernelException refusal && refusal.errno() == Errno.ENODEV,
-                        e -> server.start());                          // the first one makes it
+                        e -> control.remove(7).onErrorComplete()       // of one that died before the device was there
+                                .then(server.start()));                // the first one makes it
         // end::recover[]
     }
 
-    static void upgrade(UblkDevice device) {
-        // tag::upgrade[]
-        device.handOver()
-                .doOnSuccess(nothing -> System.out.println("the next server may come"))
-                .block();
-        // end::upgrade[]
+    // tag::supervisor[]
+    /** Keeps a server running in a process of its own. Ends with the first one that ends with status 0. */
+    static void supervise() {
+        Supervisor.of(new ProcessBuilder("java", "-XX:+ExitOnOutOfMemoryError", "-cp", "disk.jar", "com.example.Disk").inheritIO())
+                .backoff(Duration.ofMillis(100), Duration.ofSeconds(10))   // the pauses before the next start: they double
+                .run()
+                .doOnNext(server -> System.out.println("served by process " + server.pid()))
+                .blockLast();
     }
+
+    /** What it runs: the first one makes the device, the others take it over. Ends when the device is disposed. */
+    static void serve(FileTarget disk, UblkControl control) {
+        UblkDevice device = recoverOrStart(disk, control).blockOptional().orElseThrow();
+        device.onDispose().block();
+    }
+    // end::supervisor[]
+
+    // tag::upgrade[]
+    /** In the server that ends. The next one learns by {@code tell} that it may come, and answers whether it has. */
+    static UblkDevice handOver(UblkDevice device, UblkServer server, BooleanSupplier tell) {
+        device.handOver().block();
+        return tell.getAsBoolean() ? device : server.recover(device.id()).blockOptional().orElseThrow();
+    }
+
+    /** In the server that begins. {@code ask} asks the other one for its device, and waits until it may come. */
+    static UblkDevice takeOver(UblkServer server, int id, Runnable ask) {
+        server.rehearse(id).block();                               // what can fail before does, and the JVM is warm
+        ask.run();
+        return server.recover(id).blockOptional().orElseThrow();
+    }
+    // end::upgrade[]
 }

@@ -14,6 +14,7 @@ import io.reactorublk.BlockQueue;
 import io.reactorublk.BlockTarget;
 import io.reactorublk.Operation;
 import io.reactorublk.QueueListener;
+import io.reactorublk.UblkControl;
 import io.reactorublk.UblkDevice;
 import io.reactorublk.UblkServer;
 import io.reactorublk.memory.MemoryDisk;
@@ -23,6 +24,7 @@ import io.reactorublk.target.Fault;
 import io.reactorublk.target.Filters;
 import io.reactorublk.target.RamTarget;
 import io.reactorublk.uring.Errno;
+import io.reactorublk.uring.EventLoop;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
@@ -64,8 +66,8 @@ class UblkMetricsTest {
         return registry.get("ublk.request").tags("operation", operation.name().toLowerCase(Locale.ROOT), "outcome", outcome).timer();
     }
 
-    private DistributionSummary bytes(Operation operation) {
-        return registry.get("ublk.request.bytes").tags("operation", operation.name().toLowerCase(Locale.ROOT)).summary();
+    private double bytes(Operation operation) {
+        return registry.get("ublk.request.bytes").tags("operation", operation.name().toLowerCase(Locale.ROOT)).functionCounter().count();
     }
 
     private double inFlight(String device) {
@@ -80,16 +82,15 @@ class UblkMetricsTest {
 
         assertThat(Arrays.stream(Operation.values()).map(operation -> time(operation, "ok").count()))
                 .containsExactly(2L, 1L, 1L, 1L, 1L);
-        assertThat(bytes(Operation.READ).totalAmount()).isEqualTo(4096 + 512);
-        assertThat(bytes(Operation.READ).max()).isEqualTo(4096);
-        assertThat(bytes(Operation.WRITE).totalAmount()).isEqualTo(8192);
-        assertThat(bytes(Operation.DISCARD).totalAmount()).isEqualTo(65536);
-        assertThat(bytes(Operation.WRITE_ZEROES).totalAmount()).isEqualTo(4096);
-        assertThat(registry.find("ublk.request.bytes").tag("operation", "flush").summary()).isNull();
+        assertThat(bytes(Operation.READ)).isEqualTo(4096 + 512);
+        assertThat(bytes(Operation.WRITE)).isEqualTo(8192);
+        assertThat(bytes(Operation.DISCARD)).isEqualTo(65536);
+        assertThat(bytes(Operation.WRITE_ZEROES)).isEqualTo(4096);
+        assertThat(registry.find("ublk.request.bytes").tag("operation", "flush").meter()).isNull();
     }
 
     @Test
-    void theTimeOfARequestIsFromItsDeliveryToItsAnswer() {
+    void theTimeOfARequestIsFromItsArrivalToTheCommitOfItsAnswer() {
         MemoryDisk disk = disk(Filters.delay(Duration.ofMillis(30)).apply(new RamTarget(SIZE)));
         ublk.get(disk.read(0, 512));
         assertThat(time(Operation.READ, "ok").totalTime(TimeUnit.MILLISECONDS)).isCloseTo(30, within(1.0));
@@ -105,7 +106,7 @@ class UblkMetricsTest {
         assertThat(time(Operation.WRITE, "ENOSPC").count()).isEqualTo(3);
         assertThat(time(Operation.READ, "EILSEQ").count()).isEqualTo(1);
         assertThat(time(Operation.WRITE, "ok").count() + time(Operation.READ, "ok").count()).isZero();
-        assertThat(bytes(Operation.WRITE).count() + bytes(Operation.READ).count()).isZero();
+        assertThat(bytes(Operation.WRITE) + bytes(Operation.READ)).isZero();
     }
 
     @Test
@@ -157,6 +158,27 @@ class UblkMetricsTest {
                 .then(() -> alone.disk().readBlocks(5)).then(ublk::settle).expectNextCount(2)
                 .then(() -> assertThat(registry.get("ublk.fetch.starved").counter().count()).isEqualTo(1))
                 .thenCancel().verify();
+    }
+
+    @Test
+    void turnsOfTheLoopAreTimed() {
+        MemoryDisk disk = disk(new RamTarget(SIZE));
+        for (int i = 0; i < 2 * EventLoop.TURNS_A_SAMPLE; i++) ublk.get(disk.read(0, 512));
+        assertThat(registry.get("ublk.loop.turn").tag("device", "ublkb0").timer().count()).isPositive();
+        assertThat(UblkMeter.LOOP_TURN.description()).endsWith("every " + EventLoop.TURNS_A_SAMPLE + "th turn.");
+    }
+
+    @Test
+    void commandsAreTimedByNameAndOutcomeAndStayWhenTheDeviceIsGone() {
+        UblkMetrics metrics = UblkMetrics.of(registry);
+        UblkDevice device = start(server.controlListener(metrics), new RamTarget(SIZE));
+        try (UblkControl control = UblkControl.create(ublk.kernel(), Duration.ofSeconds(1), metrics)) {
+            assertThatCode(() -> ublk.get(control.inspect(5))).hasMessageContaining("ENODEV");
+        }
+        ublk.get(device.disposeLater());
+        assertThat(registry.get("ublk.control").tags("command", "START_DEV", "outcome", "ok").timer().count()).isEqualTo(1);
+        assertThat(registry.get("ublk.control").tags("command", "GET_DEV_INFO", "outcome", "ENODEV").timer().count()).isEqualTo(1);
+        assertThat(registry.getMeters()).extracting(meter -> meter.getId().getName()).containsOnly("ublk.control");
     }
 
     @Test
@@ -238,7 +260,7 @@ class UblkMetricsTest {
 
     @Test
     void whatIsRegisteredIsWhatTheTableSays() {
-        disk(new RamTarget(SIZE));
+        start(server.controlListener(UblkMetrics.of(registry)), new RamTarget(SIZE));
         for (UblkMeter meter : UblkMeter.values()) {
             assertThat(registry.get(meter.meterName()).meters()).isNotEmpty().allSatisfy(registered -> {
                 Meter.Id id = registered.getId();
