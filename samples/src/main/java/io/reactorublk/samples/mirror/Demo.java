@@ -1,5 +1,6 @@
 package io.reactorublk.samples.mirror;
 
+import io.reactorublk.UblkServer;
 import io.reactorublk.uring.Errno;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -47,7 +48,7 @@ final class Demo {
         FileTree tree = FileTree.of(Path.of(System.getProperty("java.home")), Math.min(MAX_COPY_BYTES, size * 2 / 5));
         long[] seen;
         Assembly assembly = Assembly.of(replicas, OptionalInt.empty(), false);
-        try (ServedMirror mirror = ServedMirror.start(assembly, settings, faults, traffic)) {
+        try (ServedMirror mirror = ServedMirror.start(UblkServer.create().listener(traffic), assembly, settings, faults)) {
             line.watch(traffic, mirror.set());
             Path device = mirror.device().path();
             line.say("%s: %s on %d replicas, %d queues of depth %d".formatted(device, Bytes.mib(size), replicas.size(),

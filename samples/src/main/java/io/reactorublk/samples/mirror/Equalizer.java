@@ -20,13 +20,13 @@ final class Equalizer {
 
     private static final int CHUNK_BYTES = 1 << 20;
 
-    private final List<Replica> replicas;
+    private final List<? extends Replica> replicas;
     private final long dataBytes;
     private final MemorySegment right;
     private final MemorySegment other;
     private final AtomicLong copiedBytes = new AtomicLong();
 
-    private Equalizer(List<Replica> replicas, long dataBytes, Kernel kernel, Arena arena) {
+    private Equalizer(List<? extends Replica> replicas, long dataBytes, Kernel kernel, Arena arena) {
         this.replicas = replicas;
         this.dataBytes = dataBytes;
         right = kernel.allocate(CHUNK_BYTES, arena);
@@ -39,7 +39,7 @@ final class Equalizer {
      * @param replicas of one loop
      * @return how many bytes had to be copied
      */
-    static Mono<Long> equalize(List<Replica> replicas, long dataBytes, Kernel kernel) {
+    static Mono<Long> equalize(List<? extends Replica> replicas, long dataBytes, Kernel kernel) {
         return Mono.using(Arena::ofShared, arena -> new Equalizer(replicas, dataBytes, kernel, arena).run(), Arena::close);
     }
 

@@ -37,9 +37,17 @@ public final class FileReplica implements Replica {
      *
      * @param direct whether to go past the page cache
      */
-    public static Mono<Replica> open(EventLoop loop, Path path, boolean direct) {
+    public static Mono<FileReplica> open(EventLoop loop, Path path, boolean direct) {
         OpenOption[] options = direct ? new OpenOption[] {READ, WRITE, UringOpenOption.DIRECT} : new OpenOption[] {READ, WRITE};
         return UringFile.open(loop, path, options).map(FileReplica::new);
+    }
+
+    /**
+     * Makes sure that what is read from now on is on the disk. A server before us may have failed to write some of it, and
+     * who reads that in the page cache, where it is called clean, would answer for it in vain.
+     */
+    Mono<Void> readFromDisk() {
+        return file.sync().then(file.dropCache());
     }
 
     @Override

@@ -1,6 +1,6 @@
 package io.reactorublk.samples.mirror;
 
-import io.reactorublk.QueueListener;
+import io.reactorublk.UblkServer;
 import io.reactorublk.micrometer.UblkMetrics;
 import io.reactorublk.samples.PrometheusEndpoint;
 import io.reactorublk.uring.KernelException;
@@ -12,6 +12,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Objects;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
@@ -24,6 +25,7 @@ import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import reactor.netty.ChannelBindException;
 
 /** The mirror as a program. */
 @Command(name = "mirror", sortOptions = false, usageHelpAutoWidth = true, separator = " ",
@@ -182,9 +184,13 @@ public final class MirrorMain implements Callable<Integer> {
         Assembly assembly = Assembly.of(replicas, quorum == null ? OptionalInt.empty() : OptionalInt.of(quorum), degraded);
         for (String remark : assembly.remarks()) line.say(remark);
         Traffic traffic = new Traffic();
-        PrometheusEndpoint endpoint = metricsPort == null ? null : PrometheusEndpoint.start(metricsPort);
-        QueueListener listener = endpoint == null ? traffic : traffic.and(UblkMetrics.of(endpoint.registry()));
-        try (endpoint; ServedMirror mirror = ServedMirror.start(assembly, settings, new Faults(), listener)) {
+        PrometheusEndpoint endpoint = metricsPort == null ? null : serveMetrics(metricsPort);
+        UblkServer server = UblkServer.create().listener(traffic);
+        if (endpoint != null) {
+            UblkMetrics metrics = UblkMetrics.of(endpoint.registry());
+            server = server.listener(traffic.and(metrics)).controlListener(metrics);
+        }
+        try (endpoint; ServedMirror mirror = ServedMirror.start(server, assembly, settings, new Faults())) {
             if (endpoint != null) line.say("metrics: " + endpoint.url());
             line.phase("serving " + mirror.device().path());
             line.watch(traffic, mirror.set());
@@ -199,6 +205,14 @@ public final class MirrorMain implements Callable<Integer> {
         } catch (InterruptedException e) {
             line.say("ended");
             return 0;
+        }
+    }
+
+    private static PrometheusEndpoint serveMetrics(int port) {
+        try {
+            return PrometheusEndpoint.start(port);
+        } catch (ChannelBindException e) {
+            throw new MirrorException("no metrics on port " + port + ": " + Objects.requireNonNullElse(e.getCause(), e).getMessage());
         }
     }
 

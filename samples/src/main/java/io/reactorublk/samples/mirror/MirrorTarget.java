@@ -87,6 +87,11 @@ public final class MirrorTarget implements BlockTarget {
 
         private final List<@Nullable Replica> replicas;
         private final EventLoop loop;
+        /**
+         * What makes durable, one after another. Linux tells each open file once of a write that it could not bring to the
+         * disk, so of two at the same time one would hear of it, and the other would be believed.
+         */
+        private final WriteOrder syncs = new WriteOrder();
 
         Served(List<@Nullable Replica> replicas, EventLoop loop) {
             this.replicas = replicas;
@@ -97,11 +102,14 @@ public final class MirrorTarget implements BlockTarget {
         public Mono<Completion> apply(BlockRequest request) {
             return switch (request.operation()) {
                 case READ -> read(request);
-                case WRITE -> inOrder(request, replica -> replica.transfer(request));
+                case WRITE -> {
+                    Mono<Completion> write = inOrder(request, replica -> replica.transfer(request));
+                    yield request.isFua() ? oneByOne(write) : write;
+                }
                 case DISCARD -> inOrder(request, replica -> replica.discard(request.offset(), request.length()));
                 case WRITE_ZEROES -> inOrder(request,
                         replica -> replica.zero(request.offset(), request.length(), request.isNoUnmap()));
-                case FLUSH -> change(request, Replica::flush);
+                case FLUSH -> oneByOne(change(request, Replica::flush));
             };
         }
 
@@ -130,6 +138,10 @@ public final class MirrorTarget implements BlockTarget {
 
         private Mono<Completion> inOrder(BlockRequest request, Change change) {
             return order.inTurn(request.offset(), request.length(), loop::execute, change(request, change));
+        }
+
+        private Mono<Completion> oneByOne(Mono<Completion> sync) {
+            return syncs.inTurn(0, 1, loop::execute, sync);
         }
 
         private Mono<Completion> change(BlockRequest request, Change change) {

@@ -85,7 +85,8 @@ public final class OpenSet {
         if (!assembly.wasOpen()) return Mono.empty();
         return Flux.fromStream(() -> assembly.files().stream().filter(Objects::nonNull))
                 .concatMap(file -> FileReplica.open(held.loop, file.path(), false)
-                        .doOnNext(replica -> held.until(replica.close())))    // not earlier: any close of a file drops its lock
+                        .doOnNext(replica -> held.until(replica.close()))    // not earlier: any close of a file drops its lock
+                        .delayUntil(FileReplica::readFromDisk))
                 .collectList()
                 .doOnNext(replicas -> LOG.info("the set was not closed: comparing its {} live replicas", replicas.size()))
                 .flatMap(replicas -> Equalizer.equalize(replicas, assembly.header().dataBytes(), held.loop.kernel()))

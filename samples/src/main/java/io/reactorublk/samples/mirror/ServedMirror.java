@@ -1,6 +1,5 @@
 package io.reactorublk.samples.mirror;
 
-import io.reactorublk.QueueListener;
 import io.reactorublk.UblkDevice;
 import io.reactorublk.UblkServer;
 import io.reactorublk.uring.Kernel;
@@ -22,11 +21,14 @@ final class ServedMirror implements AutoCloseable {
     private final UblkDevice device;
     private final ReplicaLocks locks;
 
-    /** Serves it on this machine. By a thread that may block. */
-    static ServedMirror start(Assembly assembly, Settings settings, Faults faults, QueueListener listener) {
+    /**
+     * Serves it on this machine. By a thread that may block.
+     *
+     * @param server what it shall do beside serving a mirror
+     */
+    static ServedMirror start(UblkServer server, Assembly assembly, Settings settings, Faults faults) {
         ReplicaLocks locks = ReplicaLocks.of(assembly.files());
         try {
-            UblkServer server = UblkServer.create().listener(listener);
             return Objects.requireNonNull(serve(Kernel.linux(), server, assembly, settings, faults, locks).block());
         } catch (RuntimeException e) {
             locks.close();

@@ -59,7 +59,7 @@ final class MirrorApplications {
         switch (simulation.pick(12)) {
             case 0, 1 -> {
                 MirrorModel.Pending flush = model.begins(first);
-                ends("flush", false, disk.flush().doOnSuccess(done -> flushed(flush)), flush, false);
+                ends("flush", false, disk.flush().doOnSuccess(done -> model.flushed(flush)), flush, false);
             }
             case 2 -> {
                 boolean discards = simulation.once(2);
@@ -80,10 +80,6 @@ final class MirrorApplications {
                         model.writes(first, count * SECTORS, value), durably);
             }
         }
-    }
-
-    private void flushed(MirrorModel.Pending flush) {
-        if (simulation.flushesHold()) model.flushed(flush);
     }
 
     private void read(MirrorModel.Pending read, byte[] bytes, int length) {
@@ -107,6 +103,7 @@ final class MirrorApplications {
     private void ends(String what, boolean reads, Mono<?> operation, MirrorModel.Pending pending, boolean durably) {
         outstanding++;
         boolean[] ended = {false};
+        boolean mustFail = pending.changesAnything() && simulation.isBelowQuorum();
         simulation.log(() -> what);
         operation.subscribe(value -> {}, e -> {
             simulation.log(() -> what + " failed: " + e);
@@ -116,6 +113,7 @@ final class MirrorApplications {
             if (!(e instanceof KernelException)) simulation.fail(what + " failed: " + e);
         }, () -> {
             simulation.log(() -> what + " done");
+            if (mustFail) simulation.fail(what + " was acknowledged, and fewer than the quorum have it");
             model.written(pending, durably);
             ended(what, ended);
         });

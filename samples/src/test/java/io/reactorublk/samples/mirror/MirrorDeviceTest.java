@@ -56,7 +56,7 @@ abstract class MirrorDeviceTest {
     }
 
     ServedMirror start(ServedMirror.Settings settings) {
-        ServedMirror mirror = ServedMirror.start(assemble(), settings, faults, traffic);
+        ServedMirror mirror = ServedMirror.start(UblkServer.create().listener(traffic), assemble(), settings, faults);
         running.add(mirror);
         return mirror;
     }

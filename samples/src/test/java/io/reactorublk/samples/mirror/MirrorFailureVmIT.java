@@ -13,6 +13,9 @@ import org.junit.jupiter.api.Test;
 /** What fails, and what is left then. */
 class MirrorFailureVmIT extends MirrorDeviceTest {
 
+    /** With a replica that is slow: long enough for the other one on any machine. */
+    private static final Duration PATIENCE = Duration.ofSeconds(2);
+
     @Test
     void aReplicaThatFailsUnderLoadLosesNothingAndStaysStale() throws IOException, InterruptedException {
         ServedMirror mirror = create(2, 1, TWO_QUEUES);
@@ -60,7 +63,7 @@ class MirrorFailureVmIT extends MirrorDeviceTest {
 
     @Test
     void aSlowReplicaLeaves() throws InterruptedException {
-        ServedMirror mirror = create(2, 1, new ServedMirror.Settings(1, 16, Duration.ofMillis(500), false));
+        ServedMirror mirror = create(2, 1, new ServedMirror.Settings(1, 16, PATIENCE, false));
         faults.delay(1, Duration.ofMinutes(10));
 
         assertThat(write(mirror, 1)).isEmpty();
@@ -70,8 +73,8 @@ class MirrorFailureVmIT extends MirrorDeviceTest {
 
     @Test
     void aReplicaThatIsSlowToReadLeavesAndItsReadIsWaitedFor() throws InterruptedException {
-        ServedMirror mirror = create(2, 1, new ServedMirror.Settings(1, 16, Duration.ofMillis(500), false));
-        faults.delay(1, Duration.ofSeconds(2));
+        ServedMirror mirror = create(2, 1, new ServedMirror.Settings(1, 16, PATIENCE, false));
+        faults.delay(1, PATIENCE.multipliedBy(2));
 
         assertThat(read(mirror)).isEmpty();
         assertThat(mirror.set().live()).isEqualTo(0b01);

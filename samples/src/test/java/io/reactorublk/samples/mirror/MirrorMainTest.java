@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -124,6 +126,16 @@ class MirrorMainTest {
 
         assertThat(Files.readAllBytes(at("a"))).isEqualTo(before);
         assertThat(at("c")).doesNotExist();
+    }
+
+    @Test
+    void aPortForMetricsThatIsInUse() throws IOException {
+        create("a", "b");
+        try (ServerSocket other = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            assertThat(refusal("--keep", "--metrics", other.getLocalPort(), at("a"), at("b")))
+                    .contains("no metrics on port " + other.getLocalPort(), "in use").hasLineCount(1);
+        }
+        assertThat(refusal("--keep", "--metrics", 70_000, at("a"), at("b"))).contains("70000").hasLineCount(1);
     }
 
     @Test

@@ -42,7 +42,12 @@ final class MirrorModel {
     }
 
     /** What an application has under way. */
-    record Pending(int started, int first, List<Write> writes) {}
+    record Pending(int started, int first, List<Write> writes) {
+
+        boolean changesAnything() {
+            return !writes.isEmpty();
+        }
+    }
 
     private final List<List<Write>> sectors = new ArrayList<>();
     private int clock;

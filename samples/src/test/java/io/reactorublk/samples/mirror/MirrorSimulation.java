@@ -55,6 +55,7 @@ final class MirrorSimulation {
     /** Whoever starts it has given up replicas, and must not change his mind. */
     private boolean gaveUp;
     private int lastLive;
+    private int quorum;
     private @Nullable ServedMirror mirror;
     private @Nullable Throwable refusal;
     /** Who does nothing wrong in this life. */
@@ -62,7 +63,7 @@ final class MirrorSimulation {
     private boolean faulty;
     /** Who may fail, or be short, or late. */
     private int broken;
-    /** Who may have failed to sync since the power was last cut. */
+    /** Who may have failed to sync since it was last read from its disk. */
     private int unsynced;
     private boolean ending;
     private int steps;
@@ -91,13 +92,13 @@ final class MirrorSimulation {
     }
 
     private void create(int members) {
-        int quorum = 1 + pick(members);
+        int wanted = 1 + pick(members);
         UUID set = new UUID(dice.nextLong(), dice.nextLong());
         EventLoop loop = EventLoop.start(kernel, "creator", RingConfig.DEFAULT);
         try (Arena arena = Arena.ofShared()) {
             MemorySegment slot = kernel.allocate(ReplicaHeader.SLOT_BYTES, arena);
             for (int i = 0; i < members; i++) {
-                ReplicaHeader header = ReplicaHeader.first(set, i, members, quorum, MirrorApplications.deviceBytes());
+                ReplicaHeader header = ReplicaHeader.first(set, i, members, wanted, MirrorApplications.deviceBytes());
                 header.encode(slot.asByteBuffer());
                 UringFile file = Objects.requireNonNull(ublk.get(UringFile.open(loop, path(i), WRITE, CREATE)));
                 ublk.get(file.write(IoBuffer.of(slot), header.slotOffset())
@@ -110,7 +111,7 @@ final class MirrorSimulation {
             ublk.get(loop.disposeGracefully());
         }
         lastLive = (1 << members) - 1;
-        log(() -> members + " replicas, quorum " + quorum);
+        log(() -> members + " replicas, quorum " + wanted);
     }
 
     private static Path path(int member) {
@@ -229,6 +230,8 @@ final class MirrorSimulation {
         log(() -> "start with " + MirrorSet.names(assembly.header().live()) + ", good is " + good + ", " + settings);
         mirror = null;
         refusal = null;
+        quorum = assembly.header().quorum();
+        lost(assembly);
         String before = footprint();
         UblkServer server = UblkServer.create().maxIoBytes(MAX_IO_BYTES).stopGrace(Duration.ofMillis(1 + pick(200)));
         ServedMirror.serve(kernel, server, assembly, settings, new Faults(), ReplicaLocks.none())
@@ -243,13 +246,15 @@ final class MirrorSimulation {
             }
         }
         settled("start", () -> mirror != null || refusal != null);
-        if (mirror != null) return true;
+        if (mirror != null) {
+            if (assembly.wasOpen()) unsynced &= broken | ~assembly.header().live();
+            return true;
+        }
         happened("a replica did not let it start");
         log(() -> "refused: " + refusal);
         if (!anyFaults()) fail("it does not start: " + refusal);
         if (!footprint().equals(before)) fail("left: " + footprint() + "; before: " + before);
         heal();
-        if (mustReboot()) powerCut();
         check();
         return false;
     }
@@ -314,7 +319,6 @@ final class MirrorSimulation {
         happened(last.open() ? "stopped, and left open" : "stopped");
         if (last.open()) {
             applications.model().killed();
-            if (mustReboot()) powerCut();
         } else {
             applications.model().settled();
             lastLive = last.live();
@@ -330,32 +334,17 @@ final class MirrorSimulation {
         mirror = null;
         settled("end of I/O after a kill", () -> applications.outstanding() == 0);
         applications.model().killed();
-        if (once(2) || mustReboot()) powerCut();
+        if (once(2)) powerCut();
     }
 
     /**
-     * What a failed sync was to write is in the page cache, called clean, and not on the disk. A replica to which that
-     * happens leaves, but for the last one: then somebody has to see to it that it is read from the disk again.
+     * What a failed sync was to write is in the page cache, called clean, and not on the disk. If such a replica is still
+     * live, who starts it reads it from there: as after a power cut, what was not durable may be gone.
      */
-    private boolean mustReboot() {
-        int newest = 0;
-        long generation = 0;
-        for (int i = 0; i < files.size(); i++) {
-            ReplicaHeader header = look(i).header();
-            if (header.generation() > generation) newest = header.live();
-            generation = Math.max(generation, header.generation());
-        }
-        return (newest & unsynced) != 0;
-    }
-
-    /**
-     * Whether a FLUSH that was answered means something: not where a live replica may have failed a sync, for the next one
-     * then says nothing of what the first was to write, and the replica may not have left yet. Known, and not solved: see
-     * the manual.
-     */
-    boolean flushesHold() {
-        ServedMirror served = mirror;
-        return served == null || (served.set().live() & unsynced) == 0;
+    private void lost(Assembly assembly) {
+        if (!assembly.wasOpen() || (assembly.header().live() & unsynced) == 0) return;
+        happened("started with one that could not sync");
+        applications.model().powerFailed();
     }
 
     private void powerCut() {
@@ -462,6 +451,13 @@ final class MirrorSimulation {
     boolean mayFail(boolean reads) {
         if (ending) return true;
         return reads ? good < 0 : !Objects.requireNonNull(mirror).set().isWritable();
+    }
+
+    /** Whether so many have left that no write may succeed any more: nobody comes back while the set is served. */
+    boolean isBelowQuorum() {
+        boolean below = Integer.bitCount(Objects.requireNonNull(mirror).set().live()) < quorum;
+        if (below) happened("used below the quorum");
+        return below;
     }
 
     int pick(int count) {
