@@ -20,6 +20,7 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import reactor.netty.ChannelBindException;
@@ -59,7 +60,7 @@ class PrometheusEndpointTest {
                     "# TYPE ublk_request_seconds summary",
                     "ublk_request_seconds_count{device=\"ublkb0\",operation=\"read\",outcome=\"ok\",queue=\"0\"} 1",
                     "ublk_request_seconds_count{device=\"ublkb0\",operation=\"write\",outcome=\"ENOSPC\",queue=\"0\"} 1",
-                    "ublk_request_bytes_sum{device=\"ublkb0\",operation=\"read\",queue=\"0\"} 4096.0",
+                    "ublk_request_bytes_total{device=\"ublkb0\",operation=\"read\",queue=\"0\"} 4096.0",
                     "ublk_tags_inflight{device=\"ublkb0\",queue=\"0\"} 0.0",
                     "ublk_fetch_tags_sum{device=\"ublkb0\",queue=\"0\"} 2.0",
                     "ublk_commit_tags_sum{device=\"ublkb0\",queue=\"0\"} 2.0",
@@ -85,5 +86,22 @@ class PrometheusEndpointTest {
     void aPortIsServedOnce() {
         int port = URI.create(endpoint.url()).getPort();
         assertThatThrownBy(() -> PrometheusEndpoint.start(port)).isInstanceOf(ChannelBindException.class);
+    }
+
+    @Test
+    void aPortIsTakenOverWhenItIsFree() {
+        int port = URI.create(endpoint.url()).getPort();
+        try (PrometheusEndpoint next = PrometheusEndpoint.startWhenFree(port)) {
+            next.registry().counter("next").increment();
+            endpoint.close();                                          // nobody has asked it: a connection would outlive it
+            Awaitility.await().ignoreExceptions().until(() -> get(next.url()).body().contains("next_total 1.0"));
+        }
+        PrometheusEndpoint.start(port).close();
+    }
+
+    @Test
+    void whoWaitsForAPortThatIsNeverFreeGivesUpWhenItIsClosed() throws Exception {
+        PrometheusEndpoint.startWhenFree(URI.create(endpoint.url()).getPort()).close();
+        assertThat(get(endpoint.url()).statusCode()).isEqualTo(200);
     }
 }

@@ -6,11 +6,16 @@ import java.nio.charset.Charset;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.TimeUnit;
+import java.util.function.LongConsumer;
+import picocli.CommandLine;
 
 /**
  * A server in a process of its own, which outlives the command that started it: the same command line again, in a session
@@ -18,7 +23,7 @@ import java.util.concurrent.TimeUnit;
  * environment variable names.
  *
  * @param command what the child is started with
- * @param folder where {@code ublkbN.pid} is, while the server runs
+ * @param folder where {@code ublkbN.pid} is, while the server runs, and {@code ublkbN.sock}, its {@link Door}
  * @param logs where {@code ublkbN.log} is
  */
 record Daemon(List<String> command, Path folder, Path logs) {
@@ -58,18 +63,50 @@ record Daemon(List<String> command, Path folder, Path logs) {
         return System.getenv(READY) != null;
     }
 
-    /** Its device is there. */
-    static void isLive(int id) throws IOException {
-        Files.writeString(pidFile(id), ProcessHandle.current().pid() + "\n");
+    /** It serves this device. Whom this cannot be told finds out by {@code inspect}. */
+    static void serves(int id) {
+        try {
+            Files.writeString(pidFile(id), ownPid());
+        } catch (IOException e) {
+            System.err.println("cannot write " + pidFile(id) + ": " + e);
+        }
+    }
+
+    /**
+     * Its device is there, for the first time, as whoever started it is to tell.
+     *
+     * @param pauseMillis how long that device was not served, if it was before
+     */
+    static void isLive(int id, OptionalLong pauseMillis) throws IOException {
         Path ready = Path.of(System.getenv(READY));
         Path written = ready.resolveSibling(ready.getFileName() + ".new");
-        Files.writeString(written, Integer.toString(id));
+        Files.writeString(written, id + (pauseMillis.isPresent() ? " " + pauseMillis.getAsLong() : ""));
         Files.move(written, ready, StandardCopyOption.ATOMIC_MOVE);    // whoever sees it sees all of it
     }
 
-    /** Its device is gone. */
-    static void ended(int id) throws IOException {
-        if (isOne()) Files.deleteIfExists(pidFile(id));
+    /** Its device is gone, or another process has it, and its own file. */
+    static void ended(int id) {
+        if (!isOne()) return;
+        try {
+            if (Files.exists(pidFile(id)) && Files.readString(pidFile(id)).equals(ownPid())) Files.delete(pidFile(id));
+        } catch (IOException e) {
+            System.err.println("cannot remove " + pidFile(id) + ": " + e);
+        }
+    }
+
+    private static String ownPid() {
+        return ProcessHandle.current().pid() + "\n";
+    }
+
+    /** Where the process that serves a device is found. */
+    static Path door(int id) {
+        return pidFolder().resolve("ublkb" + id + ".sock");
+    }
+
+    /** There. */
+    static Door openDoor(int id, Statistics statistics, boolean handsOver, LongConsumer resize) throws IOException {
+        makeFolder(pidFolder());
+        return Door.open(door(id), statistics, handsOver, resize);
     }
 
     private static Path pidFile(int id) {
@@ -80,26 +117,43 @@ record Daemon(List<String> command, Path folder, Path logs) {
 
     /** Starts it, and waits until its device is there. */
     int launch(Output output, Signals signals) throws IOException, InterruptedException {
-        Files.createDirectories(folder);
+        makeFolder(folder);
         Files.createDirectories(logs);
         String name = "starting-" + ProcessHandle.current().pid();
         Path ready = folder.resolve(name);
         Path log = logs.resolve(name + ".log");
+        Files.deleteIfExists(ready);                                   // of a process that had our number, and was killed
         Process child = start(ready, log);
         while (!Files.exists(ready)) {
-            if (signals.haveArrived()) return giveUp(child);
-            if (child.waitFor(LOOK_MILLIS, TimeUnit.MILLISECONDS) && !Files.exists(ready)) throw failure(log);
+            if (signals.haveArrived()) return giveUp(child, ready, log);
+            if (child.waitFor(LOOK_MILLIS, TimeUnit.MILLISECONDS) && !Files.exists(ready)) throw failure(child, log);
         }
-        int id = Integer.parseInt(Files.readString(ready));
+        String[] told = Files.readString(ready).split(" ", -1);
         Files.delete(ready);
+        int id = Integer.parseInt(told[0]);
+        OptionalLong pauseMillis = told.length == 1 ? OptionalLong.empty() : OptionalLong.of(Long.parseLong(told[1]));
         Path kept = logs.resolve("ublkb" + id + ".log");
         Files.move(log, kept, StandardCopyOption.REPLACE_EXISTING);    // the child has it open and goes on writing
         if (output.isJson()) {
-            output.json(Map.of("id", id, "path", "/dev/ublkb" + id, "pid", child.pid(), "log", kept.toString()));
+            Map<String, Object> facts = facts(id, child.pid(), pauseMillis);
+            facts.put("log", kept.toString());
+            output.json(facts);
         } else {
-            output.say("/dev/ublkb" + id);
+            output.say(text(id, pauseMillis));
         }
         return 0;
+    }
+
+    /** What programs are told of a device that is served. */
+    static Map<String, Object> facts(int id, long pid, OptionalLong pauseMillis) {
+        Map<String, Object> facts = new LinkedHashMap<>(Map.of("id", id, "path", "/dev/ublkb" + id, "pid", pid));
+        pauseMillis.ifPresent(millis -> facts.put("pauseMillis", millis));
+        return facts;
+    }
+
+    /** And what people are. */
+    static String text(int id, OptionalLong pauseMillis) {
+        return "/dev/ublkb" + id + (pauseMillis.isPresent() ? ", after a pause of %d ms".formatted(pauseMillis.getAsLong()) : "");
     }
 
     private Process start(Path ready, Path log) {
@@ -116,18 +170,28 @@ record Daemon(List<String> command, Path folder, Path logs) {
         }
     }
 
+    /** For its owner only: who can come to the socket can have the device. */
+    private static void makeFolder(Path folder) throws IOException {
+        if (Files.isDirectory(folder)) return;
+        Files.createDirectories(folder, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+    }
+
     /** Asks it to end; it removes what there is of its device. */
-    private static int giveUp(Process child) throws InterruptedException {
+    private static int giveUp(Process child, Path ready, Path log) throws IOException, InterruptedException {
         child.destroy();
         child.waitFor();
+        Files.deleteIfExists(ready);
+        Files.delete(log);
         return ReactorUblk.INTERRUPTED;
     }
 
-    private static FailedException failure(Path log) throws IOException {
+    /** As it would have been told without a process of its own. */
+    private static RuntimeException failure(Process child, Path log) throws IOException {
         List<String> lines = Files.readAllLines(log, Charset.defaultCharset());
         List<String> last = lines.subList(Math.max(0, lines.size() - SHOWN_LINES), lines.size());
         Files.delete(log);
         if (last.isEmpty()) return new FailedException("the server died before its device was there, without a word; try --foreground");
-        return new FailedException("the server ended before its device was there. It said:\n" + String.join("\n", last));
+        String message = "the server ended before its device was there. It said:\n" + String.join("\n", last);
+        return child.exitValue() == CommandLine.ExitCode.USAGE ? new IllegalArgumentException(message) : new FailedException(message);
     }
 }

@@ -2,22 +2,28 @@ package io.reactorublk.samples.cli;
 
 import io.reactorublk.Feature;
 import io.reactorublk.UblkControl;
+import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.KernelException;
+import io.reactorublk.uring.Ring;
+import io.reactorublk.uring.RingConfig;
 import java.io.IOException;
-import java.io.UncheckedIOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /** Looks whether this machine can serve devices, and says what to change where it cannot. Changes nothing itself. */
 final class Doctor {
@@ -64,18 +70,53 @@ final class Doctor {
     private static final int CAP_SYS_RESOURCE = 24;
     /** One queue with the defaults: (128 + 1) x 512 KiB. */
     private static final long QUEUE_BYTES = 129L * (512 << 10);
+    /** One that an ordinary user's limit, 8 MiB as a rule, has room for: (32 + 1) x 128 KiB. */
+    private static final long SMALL_QUEUE_BYTES = 33L * (128 << 10);
+    private static final String SMALL_QUEUE = "--depth 32 --max-io 128K";
+    /** More in one process than most will want. */
+    private static final int MANY_DEVICES = 64;
+    private static final RingConfig RING = new RingConfig(1, 2, false);
     private static final Duration DEADLINE = Duration.ofSeconds(5);
     /** What devices do without: what each of them is for. */
     private static final Map<Feature, String> USEFUL = Map.of(
             Feature.USER_RECOVERY, "devices that outlive their server",
             Feature.UPDATE_SIZE, "resizing",
             Feature.SAFE_STOP_DEV, "stop --if-unused",
+            Feature.NO_AUTO_PART_SCAN, "--no-partition-scan",
             Feature.USER_COPY, "--data-mode user_copy and late_copy",
-            Feature.AUTO_BUF_REG, "--data-mode zero_copy");
+            Feature.AUTO_BUF_REG, "--data-mode zero_copy",
+            Feature.SHMEM_ZC, "memory that applications share with a server");
+
+    /**
+     * What a process may have so many of.
+     *
+     * @param name of the limit
+     * @param remedy how to raise it
+     */
+    private record Limit(long left, String name, String remedy) {}
+
+    /** What a process that serves has many of. */
+    private enum Needed {
+        DESCRIPTORS(100, 6),
+        THREADS(40, 2),
+        MAPPINGS(1000, 16);
+
+        /** What the JVM takes. */
+        private final int before;
+        /** What each device of one queue takes, by default; the manual has the table, under "Many devices in one process". */
+        private final int each;
+
+        Needed(int before, int each) {
+            this.before = before;
+            this.each = each;
+        }
+    }
 
     private final Path root;
     private final Machine machine;
     private final List<Finding> findings = new ArrayList<>();
+    /** What the driver can do; nothing if it cannot be asked. */
+    private Set<Feature> offered = Set.of();
 
     /** @param root {@code /}, or where a test has put what there would be */
     Doctor(Path root, Machine machine) {
@@ -87,10 +128,14 @@ final class Doctor {
         String release = read("proc/sys/kernel/osrelease").orElse("").strip();
         kernel(release);
         module(release);
-        control();
-        ioUring();
+        boolean hasRings = ioUring();
+        control(hasRings);
         capabilities();
+        devicesOfUsers();
         lockedMemory();
+        descriptors();
+        threads();
+        mappings();
         swap();
         return List.copyOf(findings);
     }
@@ -116,21 +161,21 @@ final class Doctor {
         }
     }
 
-    private void control() {
+    private void control(boolean canAsk) {
         Path control = root.resolve("dev/ublk-control");
         if (!Files.exists(control)) {
             bad("/dev/ublk-control is not there", "load the driver; in a container pass the device in");
         } else if (!Files.isReadable(control) || !Files.isWritable(control)) {
-            bad("/dev/ublk-control is not permitted", "run as root");
+            bad("/dev/ublk-control is not permitted", "run as root, or have the udev rules of the manual for --unprivileged");
         } else {
             ok("/dev/ublk-control is there and permitted");
-            features();
+            if (canAsk) features();
         }
     }
 
     private void features() {
         try (UblkControl ublk = UblkControl.create(machine.kernel(), DEADLINE)) {
-            Set<Feature> offered = Objects.requireNonNull(machine.await(ublk.features()));
+            offered = Objects.requireNonNull(machine.await(ublk.features()));
             if (offered.contains(Feature.BATCH_IO)) {
                 ok("the driver has BATCH_IO");
             } else {
@@ -150,39 +195,158 @@ final class Doctor {
         }
     }
 
-    private void ioUring() {
-        switch (read("proc/sys/kernel/io_uring_disabled").orElse("0").strip()) {
-            case "0" -> ok("io_uring is permitted to all");
-            case "1" -> warn("io_uring is permitted to CAP_SYS_ADMIN and the group of kernel.io_uring_group only",
-                    "fine for root; else sysctl kernel.io_uring_disabled=0");
-            default -> bad("io_uring is disabled", "sysctl kernel.io_uring_disabled=0");
+    /**
+     * Tries the three calls, as not all that forbids them can be looked up.
+     *
+     * @return whether there are rings for us
+     */
+    private boolean ioUring() {
+        String disabled = read("proc/sys/kernel/io_uring_disabled").orElse("0").strip();
+        try (Ring ring = Ring.open(machine.kernel(), RING)) {
+            ring.enable();
+            ring.enter(false, Ring.FOREVER);
+            ok("io_uring works" + (disabled.equals("0") ? "" : ", but not for all: kernel.io_uring_disabled is " + disabled));
+            return true;
+        } catch (KernelException e) {
+            bad("io_uring is refused, %s: %s".formatted(e.call(), e.errno()), whatForbidsRings(disabled, e));
+        } catch (UnsupportedOperationException e) {
+            bad("io_uring cannot be used", String.valueOf(e.getMessage()));
         }
+        return false;
+    }
+
+    private String whatForbidsRings(String disabled, KernelException refusal) {
+        if (disabled.equals("1")) return "sysctl kernel.io_uring_disabled=0, or be in the group of kernel.io_uring_group, or run as root";
+        if (!disabled.equals("0")) return "sysctl kernel.io_uring_disabled=0";
+        return switch (refusal.errno()) {
+            case EPERM, EACCES, ENOSYS -> isFiltered()
+                    ? "let the seccomp profile allow io_uring_setup, io_uring_enter and io_uring_register; docker, podman: --security-opt seccomp=PROFILE"
+                    : refusal.errno() == Errno.ENOSYS ? "a kernel with CONFIG_IO_URING" : "let SELinux, or what else confines this process, allow it";
+            default -> String.valueOf(refusal.getMessage());
+        };
+    }
+
+    /** {@code SECCOMP_MODE_FILTER} of {@code proc_pid_status(5)}. */
+    private boolean isFiltered() {
+        return read("proc/self/status").orElse("").lines().anyMatch(line -> line.matches("Seccomp:\\s+2"));
     }
 
     private void capabilities() {
         if (has(CAP_SYS_ADMIN)) {
             ok("CAP_SYS_ADMIN, to make devices");
+        } else if (makesUnprivileged()) {
+            warn("no CAP_SYS_ADMIN, to make devices but those of ordinary users", "make them --unprivileged, the manual says what is different; "
+                    + "for others run as root; systemd: AmbientCapabilities=CAP_SYS_ADMIN");
         } else {
-            bad("no CAP_SYS_ADMIN", "run as root; systemd: AmbientCapabilities=CAP_SYS_ADMIN");
+            bad("no CAP_SYS_ADMIN", "run as root, in a container with --cap-add SYS_ADMIN; systemd: AmbientCapabilities=CAP_SYS_ADMIN; "
+                    + "or have the udev rules of the manual and make devices --unprivileged");
         }
         if (has(CAP_SYS_RESOURCE)) {
             ok("CAP_SYS_RESOURCE, to stay alive under memory pressure");
         } else {
-            warn("no CAP_SYS_RESOURCE", "without it a server can wait for its own device when memory is short; grant it");
+            warn("no CAP_SYS_RESOURCE", "without it a server can wait for its own device when memory is short; run as root, "
+                    + "in a container with --cap-add SYS_RESOURCE; systemd: AmbientCapabilities=CAP_SYS_RESOURCE");
+        }
+    }
+
+    /** Whether the driver can be asked, and is there for those without CAP_SYS_ADMIN. */
+    private boolean makesUnprivileged() {
+        return !has(CAP_SYS_ADMIN) && offered.contains(Feature.UNPRIVILEGED_DEV);
+    }
+
+    /** Of all of them together. Which of the devices that are there are other users' we are not told. */
+    private void devicesOfUsers() {
+        OptionalLong most = number(read("sys/module/ublk_drv/parameters/ublks_max"));
+        if (!makesUnprivileged() || most.isEmpty()) return;
+        long there = count("sys/class/ublk-char");
+        String what = "%d devices of ordinary users may be made, of all users together".formatted(most.getAsLong());
+        String remedy = "root raises /sys/module/ublk_drv/parameters/ublks_max";
+        if (most.getAsLong() == 0) {
+            bad("no device of ordinary users may be made", remedy);
+        } else if (there >= most.getAsLong()) {
+            warn(what + ", and %d devices are there".formatted(there), "remove some if none can be made; or " + remedy);
+        } else {
+            ok(what);
         }
     }
 
     private void lockedMemory() {
-        Matcher limit = Pattern.compile("Max locked memory\\s+(\\S+)").matcher(read("proc/self/limits").orElse(""));
-        String soft = limit.find() ? limit.group(1) : "unlimited";
-        if (has(CAP_IPC_LOCK) || soft.equals("unlimited")) {
+        OptionalLong limit = limit("Max locked memory");
+        if (has(CAP_IPC_LOCK) || limit.isEmpty()) {
             ok("memory can be locked without a limit");
-        } else if (Long.parseLong(soft) >= QUEUE_BYTES) {
-            warn(Size.text(Long.parseLong(soft)) + " of memory can be locked", "a queue of the defaults needs "
-                    + Size.text(QUEUE_BYTES) + "; for more raise RLIMIT_MEMLOCK");
+            return;
+        }
+        long bytes = limit.getAsLong();
+        String needs = "a queue of the defaults needs " + Size.text(QUEUE_BYTES);
+        String raise = "ulimit -l unlimited; systemd: LimitMEMLOCK=infinity";
+        if (bytes >= QUEUE_BYTES) {
+            warn(Size.text(bytes) + " of memory can be locked", needs + "; for more: " + raise);
+        } else if (bytes >= SMALL_QUEUE_BYTES) {
+            warn("only " + Size.text(bytes) + " of memory can be locked", needs + ", one with " + SMALL_QUEUE + " only "
+                    + Size.text(SMALL_QUEUE_BYTES) + "; for more: " + raise);
         } else {
-            bad("only " + Size.text(Long.parseLong(soft)) + " of memory can be locked", "a queue of the defaults needs "
-                    + Size.text(QUEUE_BYTES) + "; ulimit -l unlimited; systemd: LimitMEMLOCK=infinity");
+            bad("only " + Size.text(bytes) + " of memory can be locked", needs + ", one with " + SMALL_QUEUE + " still "
+                    + Size.text(SMALL_QUEUE_BYTES) + "; " + raise);
+        }
+    }
+
+    private void descriptors() {
+        room(Needed.DESCRIPTORS, limits(limit("Max open files"), "RLIMIT_NOFILE", "ulimit -n 65536; systemd: LimitNOFILE=65536"));
+    }
+
+    /** Each of these limits is one on all threads of a user, a machine or a cgroup. */
+    private void threads() {
+        List<Limit> limits = new ArrayList<>(groupLimits());
+        if (!has(CAP_SYS_ADMIN) && !has(CAP_SYS_RESOURCE)) {           // copy_process() of kernel/fork.c exempts who has one of them
+            limits.addAll(limits(limit("Max processes"), "RLIMIT_NPROC", "ulimit -u 65536; systemd: LimitNPROC=65536"));
+        }
+        limits.addAll(limits(number(read("proc/sys/kernel/threads-max")), "kernel.threads-max", "sysctl kernel.threads-max=131072"));
+        room(Needed.THREADS, limits);
+    }
+
+    /** What is left in the cgroups that this process is in: each counts those below it, too. */
+    private List<Limit> groupLimits() {
+        List<Limit> limits = new ArrayList<>();
+        for (String line : read("proc/self/cgroup").orElse("").lines().toList()) {
+            String[] hierarchy = line.split(":", 3);                   // cgroups(7): number, controllers, path; version 2 names none
+            if (hierarchy.length < 3 || !(hierarchy[1].isEmpty() || hierarchy[1].equals("pids"))) continue;
+            Path top = root.resolve("sys/fs/cgroup").resolve(hierarchy[1]);
+            Path group = top.resolve(hierarchy[2].substring(1)).normalize();
+            for (; group != null && group.startsWith(top); group = group.getParent()) {
+                long threads = number(read(group.resolve("pids.current"))).orElse(0);
+                OptionalLong most = number(read(group.resolve("pids.max")));
+                if (most.isPresent()) limits.add(new Limit(most.getAsLong() - threads, "pids.max of its cgroup",
+                        "systemd: TasksMax=infinity; docker, podman: --pids-limit -1"));
+            }
+        }
+        return limits;
+    }
+
+    private void mappings() {
+        room(Needed.MAPPINGS, limits(number(read("proc/sys/vm/max_map_count")), "vm.max_map_count", "sysctl vm.max_map_count=262144"));
+    }
+
+    private static List<Limit> limits(OptionalLong left, String name, String remedy) {
+        return left.isEmpty() ? List.of() : List.of(new Limit(left.getAsLong(), name, remedy));
+    }
+
+    /** For how many devices the narrowest of these is wide enough. */
+    private void room(Needed needed, List<Limit> limits) {
+        String name = needed.name().toLowerCase(java.util.Locale.ROOT);
+        Optional<Limit> narrowest = limits.stream().min(Comparator.comparingLong(Limit::left));
+        if (narrowest.isEmpty()) {
+            ok(name + " without a limit");
+            return;
+        }
+        Limit limit = narrowest.get();
+        long devices = Math.max(0, (limit.left() - needed.before) / needed.each);
+        String what = "%d %s (%s)".formatted(limit.left(), name, limit.name());
+        if (devices == 0) {
+            bad("only " + what, "a server needs about %d, and each device %d: %s".formatted(needed.before, needed.each, limit.remedy()));
+        } else if (devices < MANY_DEVICES) {
+            warn("%s, for about %d devices in one process".formatted(what, devices), "for more: " + limit.remedy());
+        } else {
+            ok("%s, for about %d devices in one process".formatted(what, devices));
         }
     }
 
@@ -201,15 +365,39 @@ final class Doctor {
         return effective.find() && ((Long.parseUnsignedLong(effective.group(1), 16) >>> capability) & 1) == 1;
     }
 
+    /** The soft one, of {@code /proc/self/limits}; empty if there is none. */
+    private OptionalLong limit(String name) {
+        Matcher soft = Pattern.compile(name + "\\s+(\\S+)").matcher(read("proc/self/limits").orElse(""));
+        return soft.find() ? number(Optional.of(soft.group(1))) : OptionalLong.empty();
+    }
+
+    /** Empty for words such as {@code max} and {@code unlimited}, too. */
+    private static OptionalLong number(Optional<String> text) {
+        return text.map(String::strip).filter(digits -> digits.matches("\\d{1,18}"))
+                .map(digits -> OptionalLong.of(Long.parseLong(digits))).orElse(OptionalLong.empty());
+    }
+
+    private long count(String folder) {
+        try (Stream<Path> entries = Files.list(root.resolve(folder))) {
+            return entries.count();
+        } catch (IOException e) {
+            return 0;
+        }
+    }
+
     private Optional<String> read(String file) {
         return read(root.resolve(file));
     }
 
+    /**
+     * Nothing if it is not there, or not for us: what cannot be looked at is no reason to look at nothing else. Not by {@link
+     * Files#readString}, which begins with one byte: of a number in {@code /proc/sys} only the first read tells anything.
+     */
     private static Optional<String> read(Path file) {
-        try {
-            return Files.exists(file) ? Optional.of(Files.readString(file, StandardCharsets.ISO_8859_1)) : Optional.empty();
+        try (InputStream stream = Files.newInputStream(file)) {
+            return Optional.of(new String(stream.readAllBytes(), StandardCharsets.ISO_8859_1));
         } catch (IOException e) {
-            throw new UncheckedIOException(e);
+            return Optional.empty();
         }
     }
 

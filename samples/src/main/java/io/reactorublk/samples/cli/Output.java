@@ -17,6 +17,7 @@ final class Output {
         json
     }
 
+    private static final JSON FORMAT = JSON.std.with(JSON.Feature.PRETTY_PRINT_OUTPUT, JSON.Feature.WRITE_RECORD_FIELDS_IN_DECLARATION_ORDER);
     private static final String GAP = "  ";
 
     private final Format format;
@@ -33,10 +34,10 @@ final class Output {
         return format == Format.json;
     }
 
-    /** Maps, lists, strings, numbers and booleans. Names and units of what is in there are a promise to scripts. */
+    /** Records, maps, lists, strings, numbers and booleans. Names and units of what is in there are a promise to scripts. */
     void json(Object value) {
         try {
-            say(JSON.std.with(JSON.Feature.PRETTY_PRINT_OUTPUT).asString(value));
+            say(FORMAT.asString(value));
         } catch (IOException e) {
             throw new UncheckedIOException(e);                         // there is no I/O in a String
         }

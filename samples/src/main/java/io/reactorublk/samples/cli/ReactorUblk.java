@@ -32,8 +32,8 @@ import reactor.core.publisher.Mono;
 
 /** The command, and those of its commands that look at devices and change them, whoever serves them. */
 @Command(name = "reactor-ublk", sortOptions = false, usageHelpAutoWidth = true,
-        subcommands = {AddCommand.class, RecoverCommand.class},
-        description = {"", "Block devices served from Java: makes them, shows and changes those of this machine.", ""},
+        subcommands = {AddCommand.class, RecoverCommand.class, UpgradeCommand.class},
+        description = {"Block devices served from Java: makes them, shows and changes those of this machine.", ""},
         footer = {"", "Exit status: 0 done, 1 failed, 2 not understood, 130 interrupted. Sizes are such as 512M or 4G."})
 public final class ReactorUblk implements Runnable {
 
@@ -88,10 +88,17 @@ public final class ReactorUblk implements Runnable {
 
     /** What went wrong and what helps, and nothing more unless somebody asks for it. */
     private int failed(Exception e, CommandLine command) {
-        command.getErr().println(command.getColorScheme().errorText("reactor-ublk: " + message(e)));
+        tell(message(e));
         if (verbose) e.printStackTrace(command.getErr());
         command.getErr().flush();
         return e instanceof IllegalArgumentException ? CommandLine.ExitCode.USAGE : FAILED;   // a value that can never work
+    }
+
+    /** What is no result. */
+    void tell(String what) {
+        CommandLine command = commandLine();
+        command.getErr().println(command.getColorScheme().errorText("reactor-ublk: " + what));
+        command.getErr().flush();
     }
 
     private static String message(Exception e) {
@@ -142,6 +149,14 @@ public final class ReactorUblk implements Runnable {
         }
     }
 
+    /** For a rule of udev, which gives a device to whoever has made it. */
+    @Command(hidden = true, description = "Prints uid and gid of who has made an unprivileged device; exit status 1 for others.")
+    void owner(@Parameters(paramLabel = "ID", description = "N of /dev/ublkbN.") int id) {
+        DeviceStatus device = Objects.requireNonNull(with(control -> control.inspect(id)));
+        if (!device.features().contains(Feature.UNPRIVILEGED_DEV)) throw new FailedException(device.path() + " is root's");
+        output().say(device.ownerUid() + " " + device.ownerGid());
+    }
+
     @Command(description = "Shows what the ublk driver of this kernel can do.")
     void features() {
         Set<Feature> offered = Objects.requireNonNull(with(UblkControl::features));
@@ -159,7 +174,9 @@ public final class ReactorUblk implements Runnable {
         output.table(rows);
     }
 
-    @Command(description = "Shows again and again what the devices do, until Ctrl-C.")
+    @Command(description = {"Shows again and again what the devices do, until Ctrl-C.", "Of devices that this command serves also what each queue does: "
+            + "for how long requests were out, how many are now (TAGS), how many came (FETCH) and left (COMMIT) at a time, and how "
+            + "often they had to wait because the target had asked for none (STARVED)."})
     void top(@Option(names = "--interval", paramLabel = "SECONDS", defaultValue = "1",
                     description = "Between two looks; ${DEFAULT-VALUE} if not given.") double intervalSeconds,
             @Option(names = "--count", paramLabel = "N", description = "Only so many looks.") @Nullable Integer count)
@@ -167,13 +184,19 @@ public final class ReactorUblk implements Runnable {
         if (!(intervalSeconds >= 0.1 && intervalSeconds <= 3600)) {
             throw new IllegalArgumentException("an interval of " + intervalSeconds + " s: from 0.1 to 3600 are possible");
         }
-        if (output().isJson()) throw new IllegalArgumentException("top is for people; programs read /sys/block/ublkbN/stat");
-        Top top = new Top(Path.of("/sys/block"));
-        top.look(System.nanoTime());
-        for (int looks = 0; count == null || looks < count; looks++) {
-            Thread.sleep(Math.round(intervalSeconds * 1000));
-            if (Ansi.AUTO.enabled()) output().say(CLEAR);
-            output().table(top.look(System.nanoTime()));
+        Output output = output();
+        try (Top top = new Top(Path.of("/sys/block"), id -> machine.door(id).map(Watch::new))) {
+            top.look(System.nanoTime());
+            for (int looks = 0; count == null || looks < count; looks++) {
+                Thread.sleep(Math.round(intervalSeconds * 1000));
+                List<Top.Device> devices = top.look(System.nanoTime());
+                if (output.isJson()) {
+                    output.json(devices);
+                } else {
+                    if (Ansi.AUTO.enabled()) output.say(CLEAR);
+                    output.table(Top.table(devices));
+                }
+            }
         }
     }
 
@@ -204,16 +227,34 @@ public final class ReactorUblk implements Runnable {
     }
 
     @Command(description = "Stops a device and removes all of it, also what a dead server left behind.")
-    void remove(@Parameters(paramLabel = "ID", description = "N of /dev/ublkbN.") int id) {
+    void remove(@Parameters(paramLabel = "ID", description = "N of /dev/ublkbN.") int id,
+            @Option(names = "--if-dead", description = "Only what a server that died has left, where there is no block device; else the exit "
+                    + "status is 1.") boolean ifDead) {
+        if (ifDead) requireDead(Objects.requireNonNull(with(control -> control.inspect(id))));
         with(control -> control.remove(id));
         done(id, "removed");
+    }
+
+    private static void requireDead(DeviceStatus device) {
+        if (device.state() == DeviceStatus.State.DEAD) return;
+        throw new FailedException("%s is there and was not removed; remove it without --if-dead".formatted(device.path()));
     }
 
     @Command(description = "Changes the size of a device that is in use. What is behind it must have the new size already.")
     void resize(@Parameters(index = "0", paramLabel = "ID", description = "N of /dev/ublkbN.") int id,
             @Parameters(index = "1", paramLabel = "SIZE", converter = Size.class, description = "Such as 512M or 4G.") long bytes) {
-        with(control -> control.resize(id, bytes));
+        machine.door(id).ifPresentOrElse(server -> resizeByServer(server, bytes), () -> with(control -> control.resize(id, bytes)));
         done(id, "resized to " + Size.text(bytes));
+    }
+
+    /** A server of this command knows what is behind its device, and has to know the size. */
+    private static void resizeByServer(Lines server, long bytes) {
+        try (server) {
+            server.write(Door.RESIZE + bytes);
+            String answer = server.read(DEADLINE);
+            if (Door.RESIZED.equals(answer)) return;
+            throw new FailedException(answer == null ? "its server does not answer; does it stand still?" : answer);
+        }
     }
 
     private void done(int id, String what) {

@@ -40,14 +40,23 @@ final class Signals {
         asked.complete(null);
     }
 
-    /** Completes when the process is asked to end, which then waits for {@link #end}. */
-    Mono<Void> asked() {
+    /** From now on a process that is asked to end waits for {@link #end}. */
+    void heed() {
         heeded = true;
+    }
+
+    boolean areHeeded() {
+        return heeded;
+    }
+
+    /** Completes when the process is asked to end. */
+    Mono<Void> asked() {
+        heed();
         return Mono.fromFuture(asked, true).then();
     }
 
     boolean haveArrived() {
-        heeded = true;
+        heed();
         return asked.isDone();
     }
 

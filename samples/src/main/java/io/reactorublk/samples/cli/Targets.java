@@ -1,6 +1,8 @@
 package io.reactorublk.samples.cli;
 
 import io.reactorublk.samples.mapped.MappedTarget;
+import io.reactorublk.samples.mirror.Mirror;
+import io.reactorublk.samples.mirror.MirrorException;
 import io.reactorublk.target.FileTarget;
 import io.reactorublk.target.NullTarget;
 import io.reactorublk.target.RamTarget;
@@ -11,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
+import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -40,12 +43,17 @@ final class Targets {
             return false;
         }
 
-        /** Whether what was written is gone with the server. */
-        boolean isForgetful() {
-            return false;
+        /** Why no other server could go on where this one ends; null if one could. */
+        @Nullable String whyItEndsWithItsServer() {
+            return null;
         }
 
         boolean isDirect() {
+            return false;
+        }
+
+        /** Whether it is made, with nothing in it. */
+        boolean isNew() {
             return false;
         }
 
@@ -67,7 +75,7 @@ final class Targets {
 
         @Override
         Content open(long sizeBytes, int blockSize, boolean readOnly) {
-            return Content.of(new NullTarget(), sizeBytes == 0 ? DEFAULT_BYTES : sizeBytes);
+            return Content.of(new NullTarget(), sizeBytes == 0 ? DEFAULT_BYTES : sizeBytes, () -> Long.MAX_VALUE);
         }
 
         @Override
@@ -82,7 +90,7 @@ final class Targets {
         @Override
         Content open(long sizeBytes, int blockSize, boolean readOnly) {
             RamTarget ram = new RamTarget(required(sizeBytes));
-            return new Content(ram, ram.sizeBytes(), ram::close);
+            return Content.of(ram, ram.sizeBytes(), ram::close);
         }
 
         @Override
@@ -91,8 +99,8 @@ final class Targets {
         }
 
         @Override
-        boolean isForgetful() {
-            return true;
+        String whyItEndsWithItsServer() {
+            return "what is in this target dies with its server";
         }
     }
 
@@ -115,7 +123,12 @@ final class Targets {
             FileTarget target = FileTarget.of(file);
             if (direct) target = target.direct();
             if (readOnly) target = target.readOnly();
-            return Content.of(target, sizeBytes == 0 ? wholeBlocks(target.sizeBytes(), blockSize) : sizeBytes);
+            return Content.of(target, size(sizeBytes, target.sizeBytes(), blockSize), target::sizeBytes);
+        }
+
+        @Override
+        boolean isNew() {
+            return create;
         }
 
         private static void make(Path file, long sizeBytes) throws IOException {
@@ -149,7 +162,51 @@ final class Targets {
             StripeTarget target = StripeTarget.of(chunkBytes, paths);
             if (direct) target = target.direct();
             if (readOnly) target = target.readOnly();
-            return Content.of(target, sizeBytes == 0 ? wholeBlocks(target.sizeBytes(), blockSize) : sizeBytes);
+            return Content.of(target, size(sizeBytes, target.sizeBytes(), blockSize), target::sizeBytes);
+        }
+
+        @Override
+        boolean isDirect() {
+            return direct;
+        }
+    }
+
+    @Command(name = "mirror", description = "The same on 2 to 8 files; it survives all but one of them.")
+    static final class Mirrored extends Target {
+
+        @Parameters(paramLabel = "REPLICA", arity = "1..8", description = "Its replicas, all of them, unless --degraded.")
+        private List<Path> paths = List.of();
+
+        @Option(names = "--create", description = "Make new replicas, of the size given; there must be nothing yet.")
+        private boolean create;
+
+        @Option(names = "--quorum", paramLabel = "N", description = "How many replicas must have a write before it is acknowledged; with "
+                + "fewer left, writes fail. 1 for new replicas, else what it was.")
+        private @Nullable Integer quorum;
+
+        @Option(names = "--degraded", description = "Start although replicas with newer data may be missing; it is lost then.")
+        private boolean degraded;
+
+        @Option(names = "--direct", description = "Past the page cache (O_DIRECT).")
+        private boolean direct;
+
+        @Override
+        Content open(long sizeBytes, int blockSize, boolean readOnly) {
+            try {
+                if (create) Mirror.create(paths, required(sizeBytes), quorum == null ? 1 : quorum);
+                Mirror mirror = Mirror.open(paths, quorum == null ? OptionalInt.empty() : OptionalInt.of(quorum), degraded, direct);
+                mirror.remarks().forEach(System.err::println);
+                if (sizeBytes == 0 || sizeBytes == mirror.sizeBytes()) return Content.of(mirror.target(), mirror.sizeBytes(), mirror::close);
+                mirror.close();
+                throw new FailedException("these replicas are of a device of %s; leave --size out".formatted(Size.text(mirror.sizeBytes())));
+            } catch (MirrorException e) {
+                throw new FailedException(String.valueOf(e.getMessage()));
+            }
+        }
+
+        @Override
+        String whyItEndsWithItsServer() {
+            return "after its server has died the replicas of a mirror are compared, by somebody who was told which of them are there";
         }
 
         @Override
@@ -175,12 +232,23 @@ final class Targets {
         Content open(long sizeBytes, int blockSize, boolean readOnly) {
             MappedTarget target = MappedTarget.open(Objects.requireNonNull(data), Objects.requireNonNull(map),
                     required(sizeBytes), extentBytes);
-            return new Content(target, target.sizeBytes(), target::close);
+            return Content.of(target, target.sizeBytes(), target::close);
+        }
+
+        @Override
+        String whyItEndsWithItsServer() {
+            return "what a mapped volume has answered and not flushed is lost with its server, and nobody would be told";
         }
     }
 
-    private static long wholeBlocks(long bytes, int blockSize) {
-        if (bytes >= blockSize) return bytes - bytes % blockSize;
+    /** Of what is there, all, or as much as is wanted. */
+    private static long size(long wanted, long there, int blockSize) {
+        if (wanted > there) {
+            throw new FailedException("what is there is %s, and shorter than the %s it shall be; make it longer"
+                    .formatted(Size.text(there), Size.text(wanted)));
+        }
+        if (wanted != 0) return wanted;
+        if (there >= blockSize) return there - there % blockSize;
         throw new FailedException("what is there is shorter than one block of %d bytes; make it longer".formatted(blockSize));
     }
 }

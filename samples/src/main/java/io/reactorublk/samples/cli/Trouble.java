@@ -18,23 +18,32 @@ import picocli.CommandLine.TypeConversionException;
 /** Trouble that a device makes on order: filters, as they are written on the command line. */
 interface Trouble extends UnaryOperator<BlockTarget> {
 
-    /** {@code 5ms}, or {@code write=5ms}. */
-    final class Delay implements ITypeConverter<Trouble> {
+    /** {@code 5ms}, {@code 100us}, {@code 2s}. */
+    final class Time implements ITypeConverter<Duration> {
 
-        private static final Pattern FORM = Pattern.compile("(?:(\\w+)=)?(\\d{1,9})(us|ms|s)");
+        private static final Pattern FORM = Pattern.compile("(\\d{1,9})(us|ms|s)");
 
         @Override
-        public Trouble convert(String text) {
-            Matcher delay = FORM.matcher(text);
-            if (!delay.matches()) throw new TypeConversionException("\"" + text + "\" is no delay; 5ms, 100us and write=2s are");
-            long count = Long.parseLong(delay.group(2));
-            Duration time = switch (delay.group(3)) {
+        public Duration convert(String text) {
+            Matcher time = FORM.matcher(text);
+            if (!time.matches()) throw new TypeConversionException("\"" + text + "\" is no time; 5ms, 100us and 2s are");
+            long count = Long.parseLong(time.group(1));
+            return switch (time.group(2)) {
                 case "us" -> Duration.ofNanos(count * 1000);
                 case "ms" -> Duration.ofMillis(count);
                 default -> Duration.ofSeconds(count);
             };
-            UnaryOperator<BlockTarget> filter = delay.group(1) == null
-                    ? Filters.delay(time) : Filters.delay(operation(delay.group(1)), time);
+        }
+    }
+
+    /** {@code 5ms}, or {@code write=5ms}. */
+    final class Delay implements ITypeConverter<Trouble> {
+
+        @Override
+        public Trouble convert(String text) {
+            int equals = text.indexOf('=');
+            Duration time = new Time().convert(text.substring(equals + 1));
+            UnaryOperator<BlockTarget> filter = equals < 0 ? Filters.delay(time) : Filters.delay(operation(text.substring(0, equals)), time);
             return filter::apply;
         }
     }

@@ -8,6 +8,7 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -27,6 +28,11 @@ class DaemonTest {
                 .launch(new Output(Output.Format.text, new PrintWriter(out), Ansi.OFF), signals);
     }
 
+    /** All of it at once, as a server does. */
+    private static String ready(String told) {
+        return "printf '" + told + "' >\"$REACTOR_UBLK_READY.new\"; mv \"$REACTOR_UBLK_READY.new\" \"$REACTOR_UBLK_READY\"";
+    }
+
     private static List<String> names(Path in) throws IOException {
         try (Stream<Path> files = Files.list(in)) {
             return files.map(file -> file.getFileName().toString()).toList();
@@ -35,7 +41,7 @@ class DaemonTest {
 
     @Test
     void whenItsDeviceIsThereTheCommandIsDoneAndTheServerGoesOn() throws IOException, InterruptedException {
-        assertThat(launch(new Signals(), "echo hello; echo $$ >" + folder + "/pid; printf 5 >\"$REACTOR_UBLK_READY\"; sleep 60")).isZero();
+        assertThat(launch(new Signals(), "echo hello; echo $$ >" + folder + "/pid; " + ready("5") + "; sleep 60")).isZero();
         ProcessHandle server = ProcessHandle.of(Long.parseLong(Files.readString(folder.resolve("pid")).strip())).orElseThrow();
         try {
             assertThat(server.isAlive()).isTrue();
@@ -50,6 +56,12 @@ class DaemonTest {
     }
 
     @Test
+    void howLongTheDeviceWasNotServedIsTold() throws IOException, InterruptedException {
+        assertThat(launch(new Signals(), ready("5 41"))).isZero();
+        assertThat(out.toString()).isEqualToIgnoringNewLines("/dev/ublkb5, after a pause of 41 ms");
+    }
+
+    @Test
     void whenTheServerDiesFirstItsLastWordsAreTold() throws IOException {
         assertThatThrownBy(() -> launch(new Signals(), "seq 100; echo 'no ublk here' >&2; exit 1"))
                 .isInstanceOf(FailedException.class)
@@ -59,10 +71,32 @@ class DaemonTest {
     }
 
     @Test
+    void whatItDoesNotUnderstandIsToldAsSuch() {
+        assertThatThrownBy(() -> launch(new Signals(), "echo 'a queue depth of 1' >&2; exit 2"))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageEndingWith("a queue depth of 1");
+    }
+
+    @Test
     void whoeverIsInterruptedMeanwhileTakesTheServerAlong() throws IOException, InterruptedException {
         Signals signals = new Signals();
         signals.ask();
         assertThat(launch(signals, "exec sleep 60")).isEqualTo(130);
         assertThat(out.toString()).isEmpty();
+        assertThat(names(folder.resolve("run"))).isEmpty();
+        assertThat(names(folder.resolve("log"))).isEmpty();
+    }
+
+    /** Numbers of processes come again, in a container soon. */
+    @Test
+    void whatAKilledCommandHasLeftIsNotBelieved() throws IOException {
+        Path stale = Files.createDirectories(folder.resolve("run")).resolve("starting-" + ProcessHandle.current().pid());
+        Files.writeString(stale, "3");
+        assertThatThrownBy(() -> launch(new Signals(), "echo 'no ublk here'; exit 1")).hasMessageEndingWith("no ublk here");
+    }
+
+    @Test
+    void nobodyElseComesToWhereTheDeviceIsAskedFor() throws IOException, InterruptedException {
+        launch(new Signals(), ready("5"));
+        assertThat(Files.getPosixFilePermissions(folder.resolve("run"))).isEqualTo(PosixFilePermissions.fromString("rwx------"));
     }
 }

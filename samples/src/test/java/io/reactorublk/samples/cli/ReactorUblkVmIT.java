@@ -10,7 +10,6 @@ import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -29,10 +28,7 @@ class ReactorUblkVmIT {
     Path folder;
 
     private static Process start(Object... arguments) throws IOException {
-        List<String> command = new ArrayList<>(List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx128m", "-Xshare:auto",
-                "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "--enable-native-access=ALL-UNNAMED", "-cp",
-                System.getProperty("java.class.path"), ReactorUblk.class.getName()));
+        List<String> command = InstalledCommand.java();
         for (Object argument : arguments) command.add(argument.toString());
         return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
     }
@@ -42,6 +38,16 @@ class ReactorUblkVmIT {
         assertThat(process.waitFor(LIMIT.toSeconds(), TimeUnit.SECONDS)).as("ends").isTrue();
         assertThat(process.exitValue()).as(output).isZero();
         return output;
+    }
+
+    /** Its first object of JSON; it goes on. */
+    private static String object(Process process) throws IOException {
+        StringBuilder object = new StringBuilder();
+        for (String line = ""; !"}".equals(line); object.append(line)) {
+            line = process.inputReader().readLine();
+            assertThat(line).as("a line after " + object).isNotNull();
+        }
+        return object.toString();
     }
 
     private static void tool(String... command) throws IOException, InterruptedException {
@@ -59,8 +65,10 @@ class ReactorUblkVmIT {
 
     @Test
     void aDeviceInTheForegroundIsUsedSeenAndRemovedWithCtrlC() throws IOException, InterruptedException {
-        assertThat(succeed("doctor")).contains("the driver has BATCH_IO");
-        Process server = start("add", "ram", "--size", "16M", "--foreground", "--queues", "2", "--depth", "8");
+        assertThat(succeed("doctor")).contains("the driver has BATCH_IO", "(vm.max_map_count), for about ");
+        Path[] replicas = {folder.resolve("replica-0"), folder.resolve("replica-1")};
+        Process server = start("add", "mirror", replicas[0], replicas[1], "--create", "--size", "16M", "--foreground", "--queues", "2",
+                "--depth", "8");
         String device = server.inputReader().readLine().replaceFirst(": served.*", "");
         String id = device.substring("/dev/ublkb".length());
         tool("fio", "--name=verify", "--filename=" + device, "--rw=randwrite", "--bs=4k", "--size=512k", "--iodepth=8",
@@ -75,10 +83,11 @@ class ReactorUblkVmIT {
         end(server);
         assertThat(Path.of(device)).doesNotExist();
         assertThat(succeed("list")).doesNotContain(device);
+        tool("cmp", "-i", Integer.toString(1 << 20), replicas[0].toString(), replicas[1].toString());    // behind their headers
     }
 
     @Test
-    void aDaemonsDeviceOutlivesItAndIsSeenAndRemoved() throws IOException, InterruptedException {
+    void aDaemonsDeviceIsUpgradedAndOutlivesItsServersAndIsRemoved() throws IOException, InterruptedException {
         Path file = folder.resolve("disk");
         Map<String, Object> added = JSON.std.mapFrom(end(
                 start("add", "file", file, "--create", "--size", "8M", "--depth", "8", "--recovery", "reissue", "-o", "json")));
@@ -88,9 +97,17 @@ class ReactorUblkVmIT {
         assertThat(Path.of("/run/reactor-ublk/ublkb" + id + ".pid")).content().isEqualToIgnoringNewLines(pid);
         assertThat(Path.of((String) added.get("log"))).exists();
         tool("dd", "if=/dev/urandom", "of=" + device, "bs=64k", "count=4", "oflag=direct", "conv=fsync");
+
+        Process next = start("upgrade", id, "--delay", "1ms", "file", file, "--foreground", "-o", "json");
+        Map<String, Object> upgraded = JSON.std.mapFrom(object(next));
+        assertThat(upgraded).containsEntry("path", device).containsEntry("pid", (int) next.pid()).containsKey("pauseMillis");
+        System.out.println("upgraded with a pause of " + upgraded.get("pauseMillis") + " ms");
+        await().atMost(LIMIT).until(() -> ProcessHandle.of(Long.parseLong(pid)).isEmpty());
+        assertThat(Path.of("/run/reactor-ublk/ublkb" + id + ".pid")).doesNotExist();
+        tool("dd", "if=/dev/urandom", "of=" + device, "bs=64k", "count=2", "oflag=direct", "conv=fsync");
         tool("cmp", "-n", Integer.toString(256 << 10), device, file.toString());
 
-        tool("kill", "-KILL", pid);
+        next.destroyForcibly();
         await().atMost(LIMIT).until(() -> succeed("list").contains("quiesced"));
         assertThat(succeed("list")).containsPattern(device + " +quiesced +8M .* none");
         assertThat(succeed("remove", id)).contains("removed");
