@@ -36,8 +36,8 @@ abstract class FileMono<T> extends Mono<T> implements Scannable {
     /** An operation is about to start. On the loop. What it throws, the subscriber hears. */
     void begin() {}
 
-    /** It has ended, or did not start after all. On the loop. */
-    void end() {}
+    /** It has ended with this result, or did not start after all. On the loop. */
+    void end(int result, boolean cancelled) {}
 
     /** The operation has failed. */
     void failed(UringFile file) {}

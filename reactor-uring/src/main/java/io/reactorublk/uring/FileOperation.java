@@ -102,9 +102,13 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
             id = starting.stage(this);
             inKernel = id != FileMono.LATER;
         } catch (RuntimeException e) {
-            starting.end();
-            giveUp(starting, e);
+            notStarted(starting, e);
         }
+    }
+
+    private void notStarted(FileMono<T> starting, RuntimeException e) {
+        starting.end(Errno.ECANCELED.result(), state == CANCELLED);
+        giveUp(starting, e);
     }
 
     private void giveUp(FileMono<T> starting, RuntimeException e) {
@@ -119,8 +123,7 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
         if (state == REQUESTED && !file.loop().isDisposed()) {
             stage(starting);
         } else {
-            starting.end();
-            giveUp(starting, FileMono.rejected(file));
+            notStarted(starting, FileMono.rejected(file));
         }
     }
 
@@ -131,7 +134,7 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
         mono = null;
         actual = null;
         inKernel = false;
-        ended.end();
+        ended.end(result, state == CANCELLED);
         if (result < 0) {
             Throwable failure = state == CANCELLED ? null : ended.failure(file, result);
             file.ended(this);

@@ -29,8 +29,8 @@ final class FileTransfer extends FileMono<Integer> {
     }
 
     @Override
-    void end() {
-        buffer.owner().end();
+    void end(int result, boolean cancelled) {
+        buffer.owner().end(buffer, result, cancelled);
     }
 
     @Override

@@ -45,19 +45,21 @@ final class FileVectoredTransfer extends FileMono<Integer> {
             try {
                 pieces.get(i).owner().begin();
             } catch (RuntimeException e) {
-                end(i);
+                for (IoBuffer.Segment begun : pieces.subList(0, i)) begun.owner().end(begun, Errno.ECANCELED.result(), false);
                 throw e;
             }
         }
     }
 
+    /** What was done was done to the first pieces. */
     @Override
-    void end() {
-        end(pieces.size());
-    }
-
-    private void end(int count) {
-        for (IoBuffer.Segment piece : pieces.subList(0, count)) piece.owner().end();
+    void end(int result, boolean cancelled) {
+        int left = result;
+        for (IoBuffer.Segment piece : pieces) {
+            int done = Math.min(left, piece.length());
+            piece.owner().end(piece, done, cancelled);
+            left -= Math.max(0, done);
+        }
     }
 
     @Override

@@ -22,6 +22,9 @@ public sealed interface IoBuffer {
      */
     IoBuffer slice(int offset, int length);
 
+    /** Where it starts, as the kernel is told: a virtual address, or how many bytes after the start of a request's pages. */
+    long address();
+
     /** Who is told of operations on it. */
     Owner owner();
 
@@ -57,6 +60,11 @@ public sealed interface IoBuffer {
         @Override
         public int length() {
             return (int) memory.byteSize();
+        }
+
+        @Override
+        public long address() {
+            return memory.address();
         }
 
         @Override
@@ -118,6 +126,11 @@ public sealed interface IoBuffer {
         }
 
         @Override
+        public long address() {
+            return offset;
+        }
+
+        @Override
         public Owner owner() {
             return registrar;
         }
@@ -132,7 +145,7 @@ public sealed interface IoBuffer {
             public void begin() {}
 
             @Override
-            public void end() {}
+            public void end(IoBuffer part, int result, boolean cancelled) {}
         };
 
         /**
@@ -142,8 +155,15 @@ public sealed interface IoBuffer {
          */
         void begin();
 
-        /** It has ended in the kernel, whether or not somebody still waits for it. On its loop. */
-        void end();
+        /**
+         * It has ended in the kernel, whether or not somebody still waits for it, or has not come there. On its loop, before
+         * its subscriber hears of it.
+         *
+         * @param part what it was to read into, or to write
+         * @param result how many bytes of that were done, or {@code -errno}
+         * @param cancelled whether nobody waits for it any more
+         */
+        void end(IoBuffer part, int result, boolean cancelled);
     }
 
     /** How a driver's pages get into a ring's table of buffers and out of it: two commands to the driver. */

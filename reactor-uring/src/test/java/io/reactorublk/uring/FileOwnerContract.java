@@ -23,6 +23,8 @@ abstract class FileOwnerContract extends FileHarness {
     private final class Counter implements IoBuffer.Owner {
 
         private final List<String> heard = Collections.synchronizedList(new ArrayList<>());
+        /** What of. */
+        private final List<String> ends = Collections.synchronizedList(new ArrayList<>());
         private volatile @Nullable RuntimeException refusal;
 
         @Override
@@ -33,8 +35,9 @@ abstract class FileOwnerContract extends FileHarness {
         }
 
         @Override
-        public void end() {
+        public void end(IoBuffer part, int result, boolean cancelled) {
             heard.add(loop.inLoop() ? "end" : "end elsewhere");
+            ends.add(part.length() + " bytes: " + (result < 0 ? Errno.of(result) : result) + (cancelled ? ", cancelled" : ""));
         }
 
         IoBuffer.Segment buffer(String content) {
@@ -61,6 +64,22 @@ abstract class FileOwnerContract extends FileHarness {
         owner.assertHeard("begin", "end");
         assertThat(write(file, buffer.slice(1, 2), 0)).as("of a part too").isEqualTo(2);
         owner.assertHeard("begin", "end", "begin", "end");
+        assertThat(owner.ends).containsExactly("3 bytes: 3", "2 bytes: 2");
+    }
+
+    @Test
+    void anOwnerHearsHowMuchWasDone() {
+        UringFile file = fileWith("abc");
+        assertThat(read(file, owner.buffer("....."), 1)).isEqualTo(2);
+        assertThat(owner.ends).containsExactly("5 bytes: 2");
+    }
+
+    @Test
+    void ownersOfPiecesHearWhatWasDoneToEach() {
+        UringFile file = fileWith("abc");
+        assertThat(world.get(file.readv(List.of(owner.buffer(".."), owner.buffer(".."), owner.buffer(".")), 0))).isEqualTo(3);
+        owner.assertHeard("begin", "begin", "begin", "end", "end", "end");
+        assertThat(owner.ends).containsExactly("2 bytes: 2", "2 bytes: 1", "1 bytes: 0");
     }
 
     @Test
@@ -68,6 +87,7 @@ abstract class FileOwnerContract extends FileHarness {
         UringFile file = open(world.directory());
         assertRefused(Errno.EISDIR, file.read(owner.buffer("..."), 0));
         owner.assertHeard("begin", "end");
+        assertThat(owner.ends).containsExactly("3 bytes: EISDIR");
     }
 
     @Test
@@ -112,6 +132,7 @@ abstract class FileOwnerContract extends FileHarness {
         owner.assertHeard("begin");
         read.cancel();
         owner.assertHeard("begin", "end");
+        assertThat(owner.ends).containsExactly("1 bytes: ECANCELED, cancelled");
         assertThat(read.heard).isEmpty();
     }
 

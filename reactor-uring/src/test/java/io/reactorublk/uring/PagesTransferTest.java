@@ -79,7 +79,7 @@ class PagesTransferTest {
         }
 
         @Override
-        public void end() {
+        public void end(IoBuffer part, int result, boolean cancelled) {
             events.add("end");
         }
 
