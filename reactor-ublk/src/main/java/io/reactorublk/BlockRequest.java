@@ -8,10 +8,15 @@ import io.reactorublk.uring.UringFile;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
+import reactor.util.Logger;
+import reactor.util.Loggers;
 
 /**
  * One I/O that the kernel asks for. Valid from {@code onNext} until its completion is emitted; after that neither it nor
@@ -24,17 +29,28 @@ public final class BlockRequest {
     /** 512, the unit of the block layer, whatever the device's block size. */
     static final int SECTOR_BYTES = 512;
 
+    /** In place of an address: not among a request's bytes, but on the way there. */
+    static final long ELSEWHERE = Long.MIN_VALUE;
+
+    private static final Logger LOG = Loggers.getLogger(BlockRequest.class);
     private static final int OPERATION_MASK = 0xff;
     private static final int FAIL_FAST = ublk_cmd_h.UBLK_IO_F_FAILFAST_DEV()
             | ublk_cmd_h.UBLK_IO_F_FAILFAST_TRANSPORT() | ublk_cmd_h.UBLK_IO_F_FAILFAST_DRIVER();
 
+    /** The target's share of {@link #users}; an operation's is 1. */
+    private static final int TARGET = 1 << 30;
+
     private static final VarHandle ANSWER;
     private static final VarHandle USERS;
+    private static final VarHandle FILLED;
+    private static final VarHandle HANDED_OUT;
 
     static {
         try {
             ANSWER = MethodHandles.lookup().findVarHandle(BlockRequest.class, "answer", Completion.class);
             USERS = MethodHandles.lookup().findVarHandle(BlockRequest.class, "users", int.class);
+            FILLED = MethodHandles.lookup().findVarHandle(BlockRequest.class, "filled", int.class);
+            HANDED_OUT = MethodHandles.lookup().findVarHandle(BlockRequest.class, "handedOut", boolean.class);
         } catch (ReflectiveOperationException e) {
             throw new ExceptionInInitializerError(e);
         }
@@ -46,7 +62,17 @@ public final class BlockRequest {
     private final int flags;
     private final long offset;
     private final long length;
-    private @Nullable IoBuffer buffer;
+    private volatile @Nullable IoBuffer buffer;
+    /** Of a READ: whether its target was given memory to fill, of which nobody can tell how far it did. */
+    private volatile boolean handedOut;
+    /** Of a READ: how far it is filled, from its start and without a gap. */
+    private volatile int filled;
+    /** What was filled beyond a gap. Null while all comes in order. */
+    private volatile @Nullable Queue<Part> beyond;
+    /** Whether anything was done with its bytes, or may have been. Written by who uses them, read when nobody does any more. */
+    private boolean touched;
+    /** Whether an operation on its bytes has failed that its answer had not waited for. */
+    private volatile boolean spoiled;
     /** What it is answered with, once it is; {@link #isLost} if the queue did so in place of its target. */
     private volatile @Nullable Completion answer;
     /** What its queue wants to answer in its target's place. */
@@ -54,7 +80,10 @@ public final class BlockRequest {
     /** Whether the last who used its bytes was an operation, and not the target by its answer. */
     private volatile boolean premature;
     /** Who uses its bytes: its target until the answer, and each operation on its buffer until that has ended. */
-    private volatile int users = 1;
+    private volatile int users = TARGET;
+
+    /** Bytes of a READ that were filled. */
+    private record Part(int from, int end) {}
 
     BlockRequest(BlockQueue queue, int tag, Operation operation, int operationAndFlags, long offset, long length) {
         this.queue = queue;
@@ -91,15 +120,36 @@ public final class BlockRequest {
     }
 
     /**
-     * The bytes to write, or the room for those read.
+     * The bytes to write, or the room for those read. Room in this process is zeroes at first.
      *
      * @throws UnsupportedOperationException if the operation carries none
      */
     public IoBuffer buffer() {
-        if (!operation.hasData()) throw new UnsupportedOperationException(this + " carries no data");
+        requireData();
         IoBuffer bytes = buffer;
-        if (bytes == null) buffer = bytes = queue.data(this).buffer(this, null);
+        return bytes != null ? bytes : handOut();
+    }
+
+    private IoBuffer handOut() {
+        IoBuffer bytes = queue.data(this).buffer(this, null, false);
+        if (operation != Operation.READ || !(bytes instanceof IoBuffer.Segment segment)) {
+            touched = true;
+        } else if (HANDED_OUT.compareAndSet(this, false, true)) {
+            try {
+                if (!touched) segment.memory().fill((byte) 0);         // what is there is another request's
+            } finally {
+                buffer = bytes;
+            }
+            return bytes;
+        } else {
+            while (buffer == null) Thread.onSpinWait();                // another thread came a moment earlier, and clears it
+        }
+        buffer = bytes;
         return bytes;
+    }
+
+    void requireData() {
+        if (!operation.hasData()) throw new UnsupportedOperationException(this + " carries no data");
     }
 
     /**
@@ -108,13 +158,19 @@ public final class BlockRequest {
      * @throws UnsupportedOperationException as {@link #buffer()}
      */
     public IoBuffer buffer(EventLoop loop) {
-        if (!operation.hasData() || isShared()) return buffer();
-        return queue.data(this).buffer(this, loop);
+        if (isShared() || isVisible()) return buffer();
+        requireData();
+        touched = true;
+        return queue.data(this).buffer(this, loop, false);
     }
 
     /** Where its bytes are, if that is known at its delivery only. On the loop, before anybody has this. */
     void keep(IoBuffer bytes) {
         buffer = bytes;
+    }
+
+    @Nullable IoBuffer kept() {
+        return buffer;
     }
 
     /** Whether its bytes are in this process, so that {@link #data} can be used: a matter of the {@link DataMode}. */
@@ -136,12 +192,13 @@ public final class BlockRequest {
      *     {@link IllegalStateException} after its answer; with {@link io.reactorublk.uring.KernelException} if the kernel refuses
      */
     public Mono<Void> look(int from, MemorySegment into) {
-        return queue.data(this).look(this, from, into);
+        return queue.data(this).look(this, from, into, false);
     }
 
     /**
      * Copies memory of the caller's into this READ, whatever the {@link DataMode}. A READ must be filled, or its pages read
-     * into, as far as it is completed: pages nobody wrote to show the application what was in them before.
+     * into, as far as it is completed: else it is answered with EIO, for its pages still hold what was in them before. One whose
+     * bytes were not touched at all is answered with zeroes.
      *
      * <p>Signals as {@link #look}, and fails as it does.
      *
@@ -149,7 +206,7 @@ public final class BlockRequest {
      * @param bytes off-heap
      */
     public Mono<Void> fill(int at, MemorySegment bytes) {
-        return queue.data(this).fill(this, at, bytes);
+        return queue.data(this).fill(this, at, bytes, false);
     }
 
     /**
@@ -288,11 +345,6 @@ public final class BlockRequest {
         return answer == null;
     }
 
-    /** Whether it was answered before its last operation had ended; known when it has. */
-    boolean isPremature() {
-        return premature;
-    }
-
     boolean isLost() {
         Completion given = answer;
         return given != null && given == inItsPlace;
@@ -300,46 +352,147 @@ public final class BlockRequest {
 
     /** One more uses its bytes. Any thread. */
     void use() {
+        touched = true;
         int before;
         do {
             before = users;
-            if (before == 0 || answer != null) throw new IllegalStateException(this + " has been answered; its bytes are gone");
+            if (answer != null) throw gone();
         } while (!USERS.compareAndSet(this, before, before + 1));
     }
 
-    /** How many operations on its bytes are under way although it is answered. Any thread. */
-    int operationsAfterItsAnswer() {
-        if (answer == null) return 0;
-        return isLost() ? users - 1 : users;                               // a lost target never gave back its own share
+    /** A step of what {@linkplain #use uses} its bytes: also after its answer, which waits for that. Any thread. */
+    private void useFurther() {
+        int before;
+        do {
+            before = users;
+            if (before == 0 || isLost()) throw gone();
+        } while (!USERS.compareAndSet(this, before, before + 1));
     }
 
-    /** One less uses its bytes. Whoever is told that he was the last commits the answer, which is there. Any thread. */
+    private IllegalStateException gone() {
+        return new IllegalStateException(this + " has been answered; its bytes are gone");
+    }
+
+    /**
+     * One less uses its bytes; the last one has the answer committed. Any thread.
+     *
+     * @param failed whether not all was done that an answer of success promises, unless the target has yet to hear of it
+     */
+    void endUse(boolean failed) {
+        int before;
+        do {
+            before = users;
+            if (failed && before < TARGET) spoiled = true;
+        } while (!USERS.compareAndSet(this, before, before - 1));
+        if (before != 1) return;
+        premature = true;
+        queue.answered(this);
+    }
+
+    /** How many uses of its bytes are under way although it is answered. Any thread. */
+    int usesAfterItsAnswer() {
+        return answer == null ? 0 : users & (TARGET - 1);
+    }
+
+    /** The target has no share in its bytes any more. Who is told that nobody has commits the answer, which is there. Any thread. */
     boolean release() {
-        return (int) USERS.getAndAdd(this, -1) == 1;
+        return (int) USERS.getAndAdd(this, -TARGET) == TARGET;
     }
 
-    /** Its bytes, as those know them who operate on them: the answer waits for them. */
+    /** Bytes of this READ are there now. By who uses them. */
+    private void filled(int from, int end) {
+        int before;
+        do {
+            before = filled;
+            if (from > before) {
+                parts().add(new Part(from, end));
+                return;
+            }
+        } while (end > before && !FILLED.compareAndSet(this, before, end));
+    }
+
+    private synchronized Queue<Part> parts() {                         // rare: parts that overtake each other
+        Queue<Part> parts = beyond;
+        if (parts == null) beyond = parts = new ConcurrentLinkedQueue<>();
+        return parts;
+    }
+
+    /** Whether so many are. When nobody uses them any more. */
+    private boolean isFilled(int length) {
+        int end = filled;
+        Queue<Part> parts = beyond;
+        if (end >= length || parts == null) return end >= length;
+        for (Part part : parts.stream().sorted(Comparator.comparingInt(Part::from)).toList()) {
+            if (part.from > end) return false;
+            end = Math.max(end, part.end);
+        }
+        return end >= length;
+    }
+
+    /** Its bytes, or other bytes on their way there, as those know them who operate on them: the answer waits for them. */
     private final class Bytes implements IoBuffer.Owner {
+
+        private final long start;
+        private final boolean step;
+
+        Bytes(long start, boolean step) {
+            this.start = start;
+            this.step = step;
+        }
 
         @Override
         public void begin() {
-            use();
+            if (step) {
+                useFurther();
+            } else {
+                use();
+            }
         }
 
         @Override
-        public void end() {
-            if (!release()) return;
-            premature = true;
-            queue.answered(BlockRequest.this);
+        public void end(IoBuffer part, int result, boolean cancelled) {
+            if (result > 0 && operation == Operation.READ && start != ELSEWHERE) {
+                int from = (int) (part.address() - start);
+                filled(from, from + result);
+            }
+            endUse(!step && !cancelled && result != part.length());
         }
     }
 
-    IoBuffer.Owner bytes() {
-        return new Bytes();
+    /**
+     * Who is told of operations on its bytes.
+     *
+     * @param start where they start, as {@link IoBuffer#address} counts
+     * @param step whether only as steps of {@link OneUse}
+     */
+    IoBuffer.Owner owner(long start, boolean step) {
+        return new Bytes(start, step);
     }
 
-    Completion answered() {
-        return Objects.requireNonNull(answer);
+    /**
+     * What its queue is to commit, when nobody uses its bytes any more: its answer, unless that is not true. On the loop.
+     *
+     * @param nobodyLeft whether nobody can have seen how its last operation ended
+     */
+    int result(boolean nobodyLeft) {
+        int result = Objects.requireNonNull(answer).result();
+        if (result < 0) return result;
+        boolean unseen = premature && nobodyLeft;
+        if (!unseen && !spoiled && !isFalse(result)) return result;
+        if (!unseen) {
+            LOG.warn("{} is answered with EIO: it was completed with {} bytes, {}", this, result,
+                    spoiled ? "and what was to do that failed later" : "and not so many were filled");
+        }
+        return Errno.EIO.result();
+    }
+
+    private boolean isFalse(int result) {
+        return operation == Operation.READ && touched && !handedOut && !isShared() && !isFilled(result);
+    }
+
+    /** Whether nothing at all was done with the bytes of this READ, so that what was in its pages is still there. */
+    boolean isUntouched() {
+        return !touched && !handedOut;
     }
 
     @Override

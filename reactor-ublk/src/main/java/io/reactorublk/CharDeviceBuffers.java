@@ -64,6 +64,8 @@ final class CharDeviceBuffers extends DataBuffers {
     private int charDevice;
     private int queueId;
     private int firstIndex;
+    /** For READs that nobody fills, where requests have no memory. Made when there is one; on the loop. */
+    private @Nullable MemorySegment zeroes;
     private @Nullable UringFile requests;
     private @Nullable Ring ring;
 
@@ -101,18 +103,24 @@ final class CharDeviceBuffers extends DataBuffers {
     }
 
     @Override
-    IoBuffer buffer(BlockRequest request, @Nullable EventLoop loop) {
+    IoBuffer buffer(BlockRequest request, @Nullable EventLoop loop, boolean step) {
         int length = (int) request.length();
         return switch (mode) {
-            case COPY, USER_COPY -> new IoBuffer.Segment(
-                    memory.asSlice((long) request.tag() * bytesPerTag, length), request.bytes());
+            case COPY, USER_COPY -> {
+                MemorySegment bytes = bytes(request, length);
+                yield new IoBuffer.Segment(bytes, request.owner(bytes.address(), step));
+            }
             case LATE_COPY -> throw new UnsupportedOperationException("the bytes of " + request
                     + " are not copied before somebody asks for them; use look(), fill() or another DataMode");
             case ZERO_COPY -> request.needsRegistration() || (loop != null && loop.ring() != ring)
-                    ? new IoBuffer.Pages(new RequestPages(request), 0, length)
-                    : new IoBuffer.Fixed(Objects.requireNonNull(ring), firstIndex + request.tag(), 0, length, request.bytes());
-            case LATE_ZERO_COPY -> new IoBuffer.Pages(new RequestPages(request), 0, length);
+                    ? new IoBuffer.Pages(new RequestPages(request, step), 0, length)
+                    : new IoBuffer.Fixed(Objects.requireNonNull(ring), firstIndex + request.tag(), 0, length, request.owner(0, step));
+            case LATE_ZERO_COPY -> new IoBuffer.Pages(new RequestPages(request, step), 0, length);
         };
+    }
+
+    private MemorySegment bytes(BlockRequest request, int length) {
+        return memory.asSlice((long) request.tag() * bytesPerTag, length);
     }
 
     /** The two commands for the pages of one request. */
@@ -121,9 +129,9 @@ final class CharDeviceBuffers extends DataBuffers {
         private final BlockRequest request;
         private final IoBuffer.Owner bytes;
 
-        RequestPages(BlockRequest request) {
+        RequestPages(BlockRequest request, boolean step) {
             this.request = request;
-            bytes = request.bytes();
+            bytes = request.owner(0, step);
         }
 
         @Override
@@ -132,8 +140,8 @@ final class CharDeviceBuffers extends DataBuffers {
         }
 
         @Override
-        public void end() {
-            bytes.end();
+        public void end(IoBuffer part, int result, boolean cancelled) {
+            bytes.end(part, result, cancelled);
         }
 
         @Override
@@ -187,39 +195,53 @@ final class CharDeviceBuffers extends DataBuffers {
     }
 
     @Override
-    Mono<Void> look(BlockRequest request, int from, MemorySegment into) {
-        if (mode.hasMemory()) return super.look(request, from, into);
+    Mono<Void> look(BlockRequest request, int from, MemorySegment into, boolean step) {
+        if (mode.hasMemory()) return super.look(request, from, into, step);
         return Mono.defer(() -> {
             requireCopy(request, Operation.WRITE, from, into);
-            return pread(request, from, into);
+            return pread(request, from, into, request.owner(BlockRequest.ELSEWHERE, step));
         });
     }
 
     @Override
-    Mono<Void> fill(BlockRequest request, int at, MemorySegment bytes) {
-        if (mode.hasMemory()) return super.fill(request, at, bytes);
+    Mono<Void> fill(BlockRequest request, int at, MemorySegment bytes, boolean step) {
+        if (mode.hasMemory()) return super.fill(request, at, bytes, step);
         return Mono.defer(() -> {
             requireCopy(request, Operation.READ, at, bytes);
-            return pwrite(request, at, bytes);
+            return pwrite(request, at, bytes, request.owner(bytes.address() - at, step));
         });
     }
 
     @Override
     Mono<Void> load(BlockRequest request) {
-        return pread(request, 0, request.data());
+        return pread(request, 0, bytes(request, (int) request.length()), request.owner(BlockRequest.ELSEWHERE, false));
     }
 
     @Override
-    Mono<Void> store(BlockRequest request, int length) {
-        return pwrite(request, 0, request.data().asSlice(0, length));
+    Mono<Void> finish(BlockRequest request, int length) {
+        MemorySegment bytes = mode.hasMemory() ? bytes(request, length) : null;
+        if (request.isUntouched()) {
+            if (bytes == null) {
+                bytes = zeroes().asSlice(0, length);
+            } else {
+                bytes.fill((byte) 0);
+            }
+        }
+        return bytes == null ? Mono.empty() : pwrite(request, 0, bytes, IoBuffer.Owner.NOBODY);   // it is not committed before
     }
 
-    private Mono<Void> pread(BlockRequest request, int from, MemorySegment into) {
-        return whole(into, requests().read(new IoBuffer.Segment(into, request.bytes()), offset(request, from)));
+    private MemorySegment zeroes() {
+        MemorySegment known = zeroes;
+        if (known == null) zeroes = known = kernel.allocate(bytesPerTag, Arena.ofAuto());
+        return known;
     }
 
-    private Mono<Void> pwrite(BlockRequest request, int at, MemorySegment bytes) {
-        return whole(bytes, requests().write(new IoBuffer.Segment(bytes, request.bytes()), offset(request, at)));
+    private Mono<Void> pread(BlockRequest request, int from, MemorySegment into, IoBuffer.Owner owner) {
+        return whole(into, requests().read(new IoBuffer.Segment(into, owner), offset(request, from)));
+    }
+
+    private Mono<Void> pwrite(BlockRequest request, int at, MemorySegment bytes, IoBuffer.Owner owner) {
+        return whole(bytes, requests().write(new IoBuffer.Segment(bytes, owner), offset(request, at)));
     }
 
     private UringFile requests() {

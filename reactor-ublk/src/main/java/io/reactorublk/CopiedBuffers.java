@@ -7,6 +7,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.BitSet;
 import org.jspecify.annotations.Nullable;
+import reactor.core.publisher.Mono;
 
 /**
  * Bytes in copy mode: a piece of locked memory for each tag, which the driver copies a WRITE into before it delivers the tag,
@@ -32,8 +33,19 @@ final class CopiedBuffers extends DataBuffers {
     }
 
     @Override
-    IoBuffer buffer(BlockRequest request, @Nullable EventLoop loop) {
-        return new IoBuffer.Segment(memory.asSlice((long) request.tag() * bytesPerTag, request.length()), request.bytes());
+    IoBuffer buffer(BlockRequest request, @Nullable EventLoop loop, boolean step) {
+        MemorySegment bytes = bytes(request.tag(), request.length());
+        return new IoBuffer.Segment(bytes, request.owner(bytes.address(), step));
+    }
+
+    private MemorySegment bytes(int tag, long length) {
+        return memory.asSlice((long) tag * bytesPerTag, length);
+    }
+
+    @Override
+    Mono<Void> finish(BlockRequest request, int length) {
+        if (request.isUntouched()) bytes(request.tag(), length).fill((byte) 0);
+        return Mono.empty();
     }
 
     @Override

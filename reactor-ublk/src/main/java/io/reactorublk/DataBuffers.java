@@ -1,9 +1,11 @@
 package io.reactorublk;
 
+import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.IoBuffer;
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 
@@ -14,8 +16,9 @@ abstract class DataBuffers {
      * The bytes of a request that carries some, for operations on a loop. Any thread.
      *
      * @param loop the loop, or null for the queue's own
+     * @param step whether for steps of {@link OneUse}
      */
-    abstract IoBuffer buffer(BlockRequest request, @Nullable EventLoop loop);
+    abstract IoBuffer buffer(BlockRequest request, @Nullable EventLoop loop, boolean step);
 
     /** Whether the bytes of every request are in this process. */
     abstract boolean areVisible();
@@ -34,29 +37,33 @@ abstract class DataBuffers {
     void giveMemory(MemorySegment memory) {}
 
     /** Copies bytes of a WRITE into memory of the caller's. */
-    Mono<Void> look(BlockRequest request, int from, MemorySegment into) {
+    Mono<Void> look(BlockRequest request, int from, MemorySegment into, boolean step) {
         return Mono.fromRunnable(() -> {
             requireCopy(request, Operation.WRITE, from, into);
-            copy(request, () -> MemorySegment.copy(request.data(), from, into, 0, into.byteSize()));
+            copy(request, from, (int) into.byteSize(), step, memory -> MemorySegment.copy(memory, 0, into, 0, into.byteSize()));
         });
     }
 
     /** Copies memory of the caller's into a READ. */
-    Mono<Void> fill(BlockRequest request, int at, MemorySegment bytes) {
+    Mono<Void> fill(BlockRequest request, int at, MemorySegment bytes, boolean step) {
         return Mono.fromRunnable(() -> {
             requireCopy(request, Operation.READ, at, bytes);
-            copy(request, () -> MemorySegment.copy(bytes, 0, request.data(), at, bytes.byteSize()));
+            copy(request, at, (int) bytes.byteSize(), step, memory -> MemorySegment.copy(bytes, 0, memory, 0, bytes.byteSize()));
         });
     }
 
     /** Not after its answer, and the answer not before the end. */
-    private static void copy(BlockRequest request, Runnable copying) {
-        IoBuffer.Owner bytes = request.bytes();
-        bytes.begin();
+    private void copy(BlockRequest request, int from, int length, boolean step, Consumer<MemorySegment> copying) {
+        if (length == 0) return;
+        IoBuffer.Segment part = (IoBuffer.Segment) buffer(request, null, step).slice(from, length);
+        IoBuffer.Owner owner = part.owner();
+        owner.begin();
+        int copied = Errno.EFAULT.result();
         try {
-            copying.run();
+            copying.accept(part.memory());
+            copied = length;
         } finally {
-            bytes.end();
+            owner.end(part, copied, false);
         }
     }
 
@@ -65,10 +72,12 @@ abstract class DataBuffers {
         throw new UnsupportedOperationException();
     }
 
-    /** Brings the first bytes of a READ to the kernel. */
-    Mono<Void> store(BlockRequest request, int length) {
-        throw new UnsupportedOperationException();
-    }
+    /**
+     * What is left to do for the first bytes of a READ before its answer is committed: to bring them to the kernel, in a mode in
+     * which we do, and zeroes to where nobody has {@linkplain BlockRequest#isUntouched touched} anything. The one empty Mono if
+     * nothing is. On the loop, when nobody uses its bytes any more.
+     */
+    abstract Mono<Void> finish(BlockRequest request, int length);
 
     /** Where the driver finds the bytes of a READ of this tag, and puts those of the tag's next WRITE; 0 if it does not copy. */
     long address(int tag) {

@@ -10,6 +10,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
+import reactor.core.publisher.Mono;
 
 /**
  * Bytes of requests that an application has in memory it shares with us, and so needs no copy. The driver finds them by
@@ -105,13 +106,21 @@ final class SharedBuffers extends DataBuffers {
         SharedMemory memory = Objects.requireNonNull(registered.byIndex.get(memoryIndex(place)));
         if (memory.isClosed()) return;
         MemorySegment bytes = memory.memory().asSlice(place & ublk_cmd_h.UBLK_SHMEM_ZC_OFF_MASK(), request.length());
-        request.keep(new IoBuffer.Segment(bytes, request.bytes()));
+        request.keep(new IoBuffer.Segment(bytes, request.owner(bytes.address(), false)));
     }
 
-    /** Of a request that was not told. */
     @Override
-    IoBuffer buffer(BlockRequest request, @Nullable EventLoop loop) {
-        throw new IllegalStateException("the memory that " + request + " is in was closed while it was shared");
+    IoBuffer buffer(BlockRequest request, @Nullable EventLoop loop, boolean step) {
+        if (!(request.kept() instanceof IoBuffer.Segment told)) {
+            throw new IllegalStateException("the memory that " + request + " is in was closed while it was shared");
+        }
+        return step ? new IoBuffer.Segment(told.memory(), request.owner(told.address(), true)) : told;
+    }
+
+    /** What is in it is the application's. */
+    @Override
+    Mono<Void> finish(BlockRequest request, int length) {
+        return Mono.empty();
     }
 
     private static int memoryIndex(long place) {

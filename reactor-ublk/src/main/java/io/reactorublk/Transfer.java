@@ -22,21 +22,22 @@ final class Transfer {
     private Transfer() {}
 
     static Mono<Void> of(BlockRequest request, UringFile file, long fileOffset, int from, int length) {
+        request.requireData();
         boolean write = request.operation() == Operation.WRITE;
         DataBuffers data = request.queue().data(request);
         if (data.hasBuffers()) {
-            IoBuffer bytes = file.loop() == request.queue().loop() ? request.buffer() : request.buffer(file.loop());
-            return whole(file, write, bytes.slice(from, length), fileOffset, write && request.isFua());
+            IoBuffer bytes = data.buffer(request, file.loop(), true).slice(from, length);
+            return OneUse.of(request, whole(file, write, bytes, fileOffset, write && request.isFua()));
         }
-        return Mono.defer(() -> {                                      // memory of its own, as late as can be
+        return OneUse.of(request, Mono.defer(() -> {                   // memory of its own, as late as can be
             MemorySegment piece = data.takeMemory(length);
             MemorySegment memory = piece.asSlice(0, length);
-            IoBuffer bytes = new IoBuffer.Segment(memory, request.bytes());   // no operation outlives the request: see use()
+            IoBuffer bytes = new IoBuffer.Segment(memory, request.owner(BlockRequest.ELSEWHERE, true));
             Mono<Void> copied = write
-                    ? request.look(from, memory).then(whole(file, true, bytes, fileOffset, request.isFua()))
-                    : whole(file, false, bytes, fileOffset, false).then(request.fill(from, memory));
+                    ? data.look(request, from, memory, true).then(whole(file, true, bytes, fileOffset, request.isFua()))
+                    : whole(file, false, bytes, fileOffset, false).then(data.fill(request, from, memory, true));
             return copied.doOnSuccess(nothing -> data.giveMemory(piece));
-        });
+        }));
     }
 
     private static Mono<Void> whole(UringFile file, boolean write, IoBuffer bytes, long offset, boolean durable) {

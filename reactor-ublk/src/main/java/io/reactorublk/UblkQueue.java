@@ -286,8 +286,18 @@ final class UblkQueue extends BlockQueue implements Subscription {
 
     private void commit(BlockRequest request) {
         assert requests[request.tag()] == request : request + " is not in flight";
-        boolean unseen = request.isPremature() && (draining || state == Fetch.DONE);   // nobody was left to see the operation end well
-        commit(request, unseen ? Errno.EIO.result() : request.answered().result());
+        int result = request.result(draining || state == Fetch.DONE);
+        Mono<Void> rest = result > 0 && request.operation() == Operation.READ ? data(request).finish(request, result) : Mono.empty();
+        if (rest == Mono.<Void>empty()) {
+            commit(request, result);
+        } else {
+            rest.subscribe(nothing -> {}, e -> notFinished(request, e), () -> commit(request, result));
+        }
+    }
+
+    private void notFinished(BlockRequest request, Throwable e) {
+        if (state != Fetch.DONE) LOG.warn(request + " is answered with EIO because its bytes could not be brought to the kernel", e);
+        commit(request, Errno.EIO.result());
     }
 
     private void commit(BlockRequest request, int result) {
@@ -454,14 +464,13 @@ final class UblkQueue extends BlockQueue implements Subscription {
      * that; others do not know of it. Once the loop has ended, by whoever ends the device.
      */
     boolean isInUse() {
-        return lost.stream().anyMatch(request -> request.operationsAfterItsAnswer() > 0);
+        return lost.stream().anyMatch(request -> request.usesAfterItsAnswer() > 0);
     }
 
     /** What the kernel waits for though it is answered: requests whose bytes are still in use. On the loop. */
     List<String> inUseAfterTheirAnswers() {
-        return Stream.of(requests).filter(request -> request != null && request.operationsAfterItsAnswer() > 0)
-                .map(request -> request + " is answered, but operations on its bytes have not ended: "
-                        + request.operationsAfterItsAnswer())
+        return Stream.of(requests).filter(request -> request != null && request.usesAfterItsAnswer() > 0)
+                .map(request -> request + " is answered, but operations on its bytes have not ended")
                 .toList();
     }
 

@@ -79,10 +79,18 @@ class BlockRequestTest {
 
     @Test
     void itsBytesAreThoseOfItsTag() {
-        BlockRequest request = request(Operation.READ);
+        BlockRequest request = request(Operation.WRITE);
         assertThat(request.data().byteSize()).isEqualTo(LENGTH);
         assertThat(request.data().get(ValueLayout.JAVA_BYTE, 0)).isEqualTo((byte) TAG);
         assertThat(request.buffer()).isSameAs(request.buffer());
+    }
+
+    @Test
+    void theRoomOfAReadIsClearedOnce() {
+        BlockRequest request = request(Operation.READ);
+        assertThat(request.data().get(ValueLayout.JAVA_BYTE, 0)).isZero();
+        request.data().set(ValueLayout.JAVA_BYTE, 0, (byte) 7);
+        assertThat(request.data().get(ValueLayout.JAVA_BYTE, 0)).isEqualTo((byte) 7);
     }
 
     @ParameterizedTest

@@ -20,4 +20,12 @@ class DataModeContractVmIT {
             return new LinuxDevices();
         }
     }
+
+    @Nested
+    class AnsweringTruly extends TrueAnswerContract {
+        @Override
+        DeviceFixture newFixture() {
+            return new LinuxDevices();
+        }
+    }
 }

@@ -64,4 +64,18 @@ class DataModeTest {
             return chance.devices();
         }
     }
+
+    @Nested
+    @ParameterizedClass
+    @MethodSource("io.reactorublk.MemoryDevices$Chance#all")
+    class AnsweringTruly extends TrueAnswerContract {
+
+        @Parameter
+        Chance chance;
+
+        @Override
+        DeviceFixture newFixture() {
+            return chance.devices();
+        }
+    }
 }

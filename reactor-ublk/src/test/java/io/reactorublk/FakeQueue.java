@@ -85,7 +85,7 @@ final class FakeQueue extends BlockQueue {
     private static final class FakeBuffers extends DataBuffers {
 
         @Override
-        IoBuffer buffer(BlockRequest request, @Nullable EventLoop loop) {
+        IoBuffer buffer(BlockRequest request, @Nullable EventLoop loop, boolean step) {
             return IoBuffer.of(Arena.ofAuto().allocate(request.length()).fill((byte) request.tag()));
         }
 
@@ -95,12 +95,7 @@ final class FakeQueue extends BlockQueue {
         }
 
         @Override
-        Mono<Void> look(BlockRequest request, int from, MemorySegment into) {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        Mono<Void> fill(BlockRequest request, int at, MemorySegment bytes) {
+        Mono<Void> finish(BlockRequest request, int length) {
             throw new UnsupportedOperationException();
         }
 

@@ -9,8 +9,7 @@ import reactor.core.publisher.Mono;
 /**
  * Answers everything at once and touches no bytes: the least a target can do, and so the most a device can give.
  *
- * <p>What was written is gone, and a READ returns whatever its piece of the server's memory held before, which may be what
- * was written to this queue elsewhere: to measure with, not to keep anything on.
+ * <p>What was written is gone, and a READ returns zeroes: to measure with, not to keep anything on.
  */
 public final class NullTarget implements BlockTarget {
 
