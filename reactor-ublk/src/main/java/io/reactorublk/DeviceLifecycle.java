@@ -44,14 +44,12 @@ final class DeviceLifecycle {
     /** How long a device that has stopped may stay open before its end is told all the same. */
     private static final Duration APPLICATIONS_PATIENCE = Duration.ofSeconds(2);
 
-    /** Operations of its own that a target may have in the ring for each tag: the mirror's eight replicas. */
+    /** Operations of its own that a target may have under way for each tag: the mirror's eight replicas. More wait for their turn. */
     private static final int TARGET_OPERATIONS_PER_TAG = 8;
     /** A chain registers pages, transfers, unregisters them. */
     private static final int ENTRIES_PER_PAGES_TRANSFER = 3;
-    /** Entries staged in one turn for each tag, before they must leave early with a system call of their own. */
-    private static final int ENTRIES_PER_TAG = 4;
     /** Commits, wake-ups, cancellations. */
-    private static final int OTHER_COMPLETIONS = 64;
+    private static final int OTHER_ENTRIES = 64;
     /** Numbers that the driver has for shared memory. */
     private static final int MAX_SHARED = 1 << 16;
 
@@ -647,15 +645,20 @@ final class DeviceLifecycle {
             return Mono.empty();
         }
 
-        /** Sized so that a completion always finds room: a full completion queue ends the fetch, and eats lent slots. */
+        /**
+         * Sized so that what a turn stages leaves with its one system call, and a completion always finds room: a full completion
+         * queue ends the fetch, and eats lent slots.
+         */
         private RingConfig ringFor(int tags) {
             int entries = config.dataMode == DataMode.LATE_ZERO_COPY ? ENTRIES_PER_PAGES_TRANSFER : 1;
-            int completions = tags * (1 + TARGET_OPERATIONS_PER_TAG * entries) + OTHER_COMPLETIONS;
+            int operations = Math.min(TARGET_OPERATIONS_PER_TAG * tags, (RingConfig.MAX_SUBMISSION_ENTRIES - OTHER_ENTRIES) / entries);
+            int submissions = operations * entries + OTHER_ENTRIES;
+            int completions = tags + submissions;
             if (completions > RingConfig.MAX_COMPLETION_ENTRIES) {
                 throw new IllegalArgumentException(tags + " requests in flight on one loop: in DataMode." + config.dataMode
-                        + " " + RingConfig.MAX_COMPLETION_ENTRIES * tags / completions + " are possible; use more loops, or less depth");
+                        + " " + (RingConfig.MAX_COMPLETION_ENTRIES - submissions) + " are possible; use more loops, or less depth");
             }
-            return new RingConfig(Math.min(ENTRIES_PER_TAG * tags * entries, RingConfig.MAX_SUBMISSION_ENTRIES), completions, false);
+            return new RingConfig(submissions, completions, false, operations);
         }
 
         /** Or a page that this thread allocates could wait for a write-back that waits for this thread. */

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.reactorublk.memory.MemoryUblk;
+import io.reactorublk.target.NullTarget;
 import io.reactorublk.uring.CompletionHandler;
 import io.reactorublk.uring.IoBuffer;
 import io.reactorublk.uring.UringFile;
@@ -85,6 +86,15 @@ class MemoryDataModeTest {
             assertThat(read).isCompletedExceptionally();
             stop(device);
         }
+    }
+
+    @Test
+    void moreRequestsThanOneRingHasRoomForAreRefused() {
+        ublk.cpus(16);
+        assertThatThrownBy(() -> start(server(DataMode.LATE_COPY, new NullTarget()).queues(9).loops(1).queueDepth(4096)))
+                .isInstanceOf(IllegalArgumentException.class).hasMessage("36864 requests in flight on one loop: in DataMode.LATE_COPY "
+                        + "32768 are possible; use more loops, or less depth");
+        ublk.assertNothingIsLeft();
     }
 
     @Test

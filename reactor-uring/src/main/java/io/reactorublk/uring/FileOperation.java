@@ -41,6 +41,8 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
 
     private volatile int state;
     /** On the loop, like all below. */
+    private boolean waitsForRoom;
+    private boolean hasRoom;
     private boolean inKernel;
     private long id;
 
@@ -77,6 +79,10 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
             start();
         } else if (inKernel) {
             file.loop().ring().cancel(id);
+        } else if (waitsForRoom) {
+            waitsForRoom = false;
+            room().leave(this);
+            notStarted(Objects.requireNonNull(mono), FileMono.rejected(file));
         }
     }
 
@@ -94,7 +100,29 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
             giveUp(starting, e);
             return;
         }
-        stage(starting);
+        if (room().take(this)) {
+            hasRoom = true;
+            stage(starting);
+        } else {
+            waitsForRoom = true;
+        }
+    }
+
+    private Room room() {
+        return file.loop().ring().room();
+    }
+
+    /** On the loop: others have ended, and there is room. */
+    void enter() {
+        waitsForRoom = false;
+        hasRoom = true;
+        resume();
+    }
+
+    private void leaveRoom() {
+        if (!hasRoom) return;
+        hasRoom = false;
+        room().give();
     }
 
     private void stage(FileMono<T> starting) {
@@ -114,6 +142,7 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
     private void giveUp(FileMono<T> starting, RuntimeException e) {
         file.ended(this);
         starting.failed(file);
+        leaveRoom();
         fail(e);
     }
 
@@ -134,6 +163,7 @@ final class FileOperation<T> implements Subscription, CompletionHandler, Runnabl
         mono = null;
         actual = null;
         inKernel = false;
+        leaveRoom();
         ended.end(result, state == CANCELLED);
         if (result < 0) {
             Throwable failure = state == CANCELLED ? null : ended.failure(file, result);

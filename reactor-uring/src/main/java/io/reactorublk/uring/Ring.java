@@ -62,6 +62,7 @@ public final class Ring implements AutoCloseable {
     private final MemorySegment waitArgument;
     private final MemorySegment timespec;
     private final BitSet supportedOps;
+    private final Room room;
     private @Nullable SpareBuffers spareBuffers;
     private long enters;
     private int completingInline;
@@ -85,6 +86,7 @@ public final class Ring implements AutoCloseable {
 
     private Ring(Kernel kernel, RingConfig config, Consumer<Throwable> whenHandlerFails) {
         this.kernel = kernel;
+        room = new Room(config.fileOperations());
         MemorySegment params = kernel.allocate(io_uring_params.layout().byteSize(), arena);
         try {
             fd = setup(params, config);
@@ -347,6 +349,11 @@ public final class Ring implements AutoCloseable {
     public void registerBuffers(int named, int spare) {
         registerSparse(io_uring_h.IORING_REGISTER_BUFFERS2(), named + spare);
         spareBuffers = new SpareBuffers(named, spare);
+    }
+
+    /** For file operations. */
+    Room room() {
+        return room;
     }
 
     /** Takes a place in the table for one operation, or returns -1 and runs the waiter once there is one. */

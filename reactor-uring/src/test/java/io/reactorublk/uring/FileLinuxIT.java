@@ -71,6 +71,14 @@ class FileLinuxIT {
     }
 
     @Nested
+    class Queueing extends FileRoomContract {
+        @Override
+        World newWorld() {
+            return new LinuxWorld();
+        }
+    }
+
+    @Nested
     class BlockDevices extends FileHarness {
 
         @Override

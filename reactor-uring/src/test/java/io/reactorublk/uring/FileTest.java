@@ -94,6 +94,20 @@ class FileTest {
     }
 
     @Nested
+    @ParameterizedClass
+    @MethodSource("io.reactorublk.uring.MemoryWorld$Chance#all")
+    class Queueing extends FileRoomContract {
+
+        @Parameter
+        Chance chance;
+
+        @Override
+        World newWorld() {
+            return chance.world();
+        }
+    }
+
+    @Nested
     class Sharing extends SharedFileContract {
         @Override
         World newWorld() {

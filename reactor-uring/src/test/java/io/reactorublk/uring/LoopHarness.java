@@ -24,7 +24,11 @@ abstract class LoopHarness extends KernelContract {
     }
 
     final EventLoop start(Kernel kernel) {
-        EventLoop started = EventLoop.start(kernel, "loop-under-test", new RingConfig(8, 64, false));
+        return start(kernel, new RingConfig(8, 64, false));
+    }
+
+    final EventLoop start(Kernel kernel, RingConfig config) {
+        EventLoop started = EventLoop.start(kernel, "loop-under-test", config);
         loops.add(started);
         return started;
     }
