@@ -1,5 +1,6 @@
 package io.reactorublk;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
@@ -36,27 +37,30 @@ final class KeptDisk implements BlockTarget {
     @Override
     public Publisher<Completion> serve(BlockQueue queue) {
         return queue.answer(request -> {
-            if (whenHeld == null || request.offset() < HELD || request.offset() >= HELD + HELD_BYTES) return Mono.just(execute(request));
+            if (whenHeld == null || request.offset() < HELD || request.offset() >= HELD + HELD_BYTES) return execute(request);
             whenHeld.run();
             return Mono.never();
         });
     }
 
-    private Completion execute(BlockRequest request) {
+    /** Of this server's process: what outlives it is not. */
+    private static MemorySegment memory(BlockRequest request) {
+        return request.queue().loop().kernel().allocate(request.length(), Arena.ofAuto());
+    }
+
+    private Mono<Completion> execute(BlockRequest request) {
         if (DeviceContract.isQuiet(request)) executed.incrementAndGet();
+        MemorySegment place = content.asSlice(request.offset(), request.length());
         return switch (request.operation()) {
-            case FLUSH -> request.complete();
+            case FLUSH -> Mono.just(request.complete());
             case DISCARD, WRITE_ZEROES -> {
-                content.asSlice(request.offset(), request.length()).fill((byte) 0);
-                yield request.complete();
+                place.fill((byte) 0);
+                yield Mono.just(request.complete());
             }
-            case READ -> {
-                MemorySegment.copy(content, request.offset(), request.data(), 0, request.length());
-                yield request.complete();
-            }
+            case READ -> request.fill(0, memory(request).copyFrom(place)).thenReturn(request.complete());
             case WRITE -> {
-                MemorySegment.copy(request.data(), 0, content, request.offset(), request.length());
-                yield request.complete();
+                MemorySegment bytes = memory(request);
+                yield request.look(0, bytes).thenReturn(request.complete()).doOnNext(done -> place.copyFrom(bytes));
             }
         };
     }

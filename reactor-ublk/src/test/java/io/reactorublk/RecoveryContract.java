@@ -18,7 +18,7 @@ import org.junit.jupiter.params.provider.EnumSource.Mode;
 import reactor.core.Disposable;
 import reactor.core.publisher.Mono;
 
-/** What applications see when a server dies, and how the next one goes on. */
+/** What applications see when a server dies, by policy and {@link DataMode}, and how the next one goes on. */
 abstract class RecoveryContract extends DeviceContract {
 
     private static final Duration PATIENCE = Duration.ofSeconds(30);
@@ -37,8 +37,8 @@ abstract class RecoveryContract extends DeviceContract {
         if (control != null) control.close();
     }
 
-    private Victim victim(Recovery recovery) {
-        return fixture.startVictim(server(new NoTarget()).recovery(recovery).queueDepth(8));
+    private Victim victim(Recovery recovery, DataMode mode) {
+        return fixture.startVictim(server(new NoTarget()).recovery(recovery).queueDepth(8).dataMode(mode));
     }
 
     /** What a victim is told by its own process. */
@@ -53,8 +53,8 @@ abstract class RecoveryContract extends DeviceContract {
         fixture.await(() -> fixture.get(control().inspect(id)).state() == state);
     }
 
-    private UblkDevice recover(Victim victim) {
-        return recover(server(new KeptDisk(victim.content())), victim.id());
+    private UblkDevice recover(Victim victim, DataMode mode) {
+        return recover(server(new KeptDisk(victim.content())).dataMode(mode), victim.id());
     }
 
     private Disk open(Victim victim) {
@@ -69,9 +69,10 @@ abstract class RecoveryContract extends DeviceContract {
 
     // ------------------------------------------------------------------------------------------- the policies
 
-    @Test
-    void withoutRecoveryADeviceGoesWithItsServer() {
-        Victim victim = victim(Recovery.NONE);
+    @ParameterizedTest
+    @EnumSource
+    void withoutRecoveryADeviceGoesWithItsServer(DataMode mode) {
+        Victim victim = victim(Recovery.NONE, mode);
         Disk disk = open(victim);
         CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
         victim.awaitHeld();
@@ -80,16 +81,17 @@ abstract class RecoveryContract extends DeviceContract {
         assertFails(inFlight);
         awaitState(victim.id(), DeviceStatus.State.DEAD);
         assertFails(disk.read(QUIET, BLOCK));
-        assertThat(refusalOf(server(new KeptDisk(victim.content())).recover(victim.id())))
+        assertThat(refusalOf(server(new KeptDisk(victim.content())).dataMode(mode).recover(victim.id())))
                 .hasMessage("UBLK_U_CMD_START_USER_RECOVERY of device " + victim.id()
                         + ": EINVAL (Invalid argument). It was made without recovery");
         closeDisks();
         fixture.get(control().remove(victim.id()));
     }
 
-    @Test
-    void aHeldDeviceFailsWhatWasInFlightAndLetsTheRestWait() {
-        Victim victim = victim(Recovery.HOLD);
+    @ParameterizedTest
+    @EnumSource
+    void aHeldDeviceFailsWhatWasInFlightAndLetsTheRestWait(DataMode mode) {
+        Victim victim = victim(Recovery.HOLD, mode);
         Disk disk = open(victim);
         write(disk, QUIET, filled(BLOCK, 7));
         CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
@@ -102,14 +104,15 @@ abstract class RecoveryContract extends DeviceContract {
         fixture.settle();
         assertThat(later).isNotDone();
 
-        recover(victim);
+        recover(victim, mode);
         assertThat(fixture.get(later)).isEqualTo(filled(BLOCK, 7));
         assertThat(read(disk, KeptDisk.HELD, BLOCK)).as("what failed was not done").isEqualTo(filled(BLOCK, 0));
     }
 
-    @Test
-    void aReissuedDeviceLetsEverythingWait() {
-        Victim victim = victim(Recovery.REISSUE);
+    @ParameterizedTest
+    @EnumSource
+    void aReissuedDeviceLetsEverythingWait(DataMode mode) {
+        Victim victim = victim(Recovery.REISSUE, mode);
         Disk disk = open(victim);
         write(disk, QUIET, filled(BLOCK, 7));
         CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
@@ -122,15 +125,16 @@ abstract class RecoveryContract extends DeviceContract {
         assertThat(inFlight).isNotDone();
         assertThat(later).isNotDone();
 
-        recover(victim);
+        recover(victim, mode);
         fixture.get(inFlight);
         assertThat(fixture.get(later)).isEqualTo(filled(BLOCK, 7));
         assertThat(read(disk, KeptDisk.HELD, BLOCK)).isEqualTo(filled(BLOCK, 1));
     }
 
-    @Test
-    void aDeviceThatFailsFastIsAsIfUnplugged() {
-        Victim victim = victim(Recovery.FAIL_FAST);
+    @ParameterizedTest
+    @EnumSource
+    void aDeviceThatFailsFastIsAsIfUnplugged(DataMode mode) {
+        Victim victim = victim(Recovery.FAIL_FAST, mode);
         Disk disk = open(victim);
         write(disk, QUIET, filled(BLOCK, 7));
         CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
@@ -141,7 +145,7 @@ abstract class RecoveryContract extends DeviceContract {
         awaitState(victim.id(), DeviceStatus.State.FAIL_IO);
         assertThat(failureOf(disk.read(QUIET, BLOCK))).isEqualTo(Errno.EREMOTEIO);
 
-        recover(victim);
+        recover(victim, mode);
         assertThat(read(disk, QUIET, BLOCK)).isEqualTo(filled(BLOCK, 7));
     }
 
@@ -264,7 +268,7 @@ abstract class RecoveryContract extends DeviceContract {
 
     @Test
     void anOrphanIsRemovedAndWhoWaitsForItFreed() {
-        Victim victim = victim(Recovery.REISSUE);
+        Victim victim = victim(Recovery.REISSUE, DataMode.COPY);
         Disk disk = open(victim);
         CompletableFuture<Void> inFlight = disk.write(KeptDisk.HELD, filled(BLOCK, 1));
         victim.awaitHeld();

@@ -27,10 +27,11 @@ final class VictimProcess implements DeviceFixture.Victim {
         this.content = content;
     }
 
-    /** The process: {@code FILE RECOVERY QUEUES DEPTH}. */
+    /** The process: {@code FILE RECOVERY QUEUES DEPTH MODE}. */
     public static void main(String[] args) throws IOException {
         UblkServer server = UblkServer.create().size(DeviceContract.DEVICE_BYTES).maxIoBytes(DeviceContract.MAX_IO)
                 .recovery(Recovery.valueOf(args[1])).queues(Integer.parseInt(args[2])).queueDepth(Integer.parseInt(args[3]))
+                .dataMode(DataMode.valueOf(args[4]))
                 .serve(new KeptDisk(map(Path.of(args[0])), () -> System.out.println(HOLDS)));
         UblkDevice device = Objects.requireNonNull(server.start().block(LinuxDevices.LIMIT));
         System.out.println(ServerProcess.SERVING + device.path());
@@ -46,7 +47,7 @@ final class VictimProcess implements DeviceFixture.Victim {
             }
             MemorySegment content = map(file);
             Process process = ServerProcess.start(VictimProcess.class, new String[0], file, server.config().recovery,
-                    server.config().queues, server.config().queueDepth);
+                    server.config().queues, server.config().queueDepth, server.config().dataMode);
             int id = Integer.parseInt(ServerProcess.served(process).toString().replaceAll("\\D", ""));
             Files.delete(file);
             return new VictimProcess(process, id, content);
