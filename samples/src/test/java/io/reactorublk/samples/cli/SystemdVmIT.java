@@ -13,6 +13,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.TimeUnit;
 import org.awaitility.core.ConditionFactory;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -54,9 +55,13 @@ class SystemdVmIT {
         try (RandomAccessFile disk = new RandomAccessFile(folder.resolve("disk.img").toFile(), "rw")) {
             disk.setLength(8 << 20);
         }
-        Files.writeString(folder.resolve("disk"), "ID=%d\nARGUMENTS=file %s --depth 8\n".formatted(ID, folder.resolve("disk.img")));
+        arguments("");
         for (String name : EMPTY) Files.writeString(folder.resolve(name), "[Unit]\nDefaultDependencies=no\n");
         Files.writeString(folder.resolve("modprobe@.service"), "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nExecStart=/bin/true\n");
+    }
+
+    private void arguments(String more) throws IOException {
+        Files.writeString(folder.resolve("disk"), "ID=%d\nARGUMENTS=file %s --depth 8%s\n".formatted(ID, folder.resolve("disk.img"), more));
     }
 
     @AfterEach
@@ -149,5 +154,37 @@ class SystemdVmIT {
             assertThat(control.list().map(DeviceStatus::id).collectList().block(LIMIT)).doesNotContain(ID);
             assertThat(DEVICE).doesNotExist();
         }
+    }
+
+    /** Whoever uses it waits, and sees nothing else of that. */
+    @Test
+    void aDeviceThatOutlivesItsServerIsUsedThroughTheDeathsOfThree() throws IOException, InterruptedException {
+        arguments(" --recovery reissue");
+        startSystemd();
+        systemctl("start", SERVICE);
+        try (UblkControl control = UblkControl.create()) {
+            patiently().until(() -> isLive(control));
+            Path output = folder.resolve("fio");
+            Process fio = new ProcessBuilder("fio", "--name=verify", "--filename=" + DEVICE, "--rw=randwrite", "--bs=4k", "--size=2M",
+                    "--ioengine=libaio", "--direct=1", "--iodepth=4", "--thinktime=100000", "--thinktime_blocks=4", "--loops=4", "--verify=crc32c", "--verify_fatal=1",
+                    "--minimal").redirectErrorStream(true).redirectOutput(output.toFile()).start();
+            for (int deaths = 1; deaths <= 3; deaths++) {
+                long pid = serverOf(control);
+                systemctl("kill", "--signal=KILL", "--kill-who=main", SERVICE);
+                patiently().until(() -> isLive(control) && serverOf(control) != pid);
+                assertThat(fio.isAlive()).as("fio goes on: %s", Files.readString(output)).isTrue();
+            }
+            assertThat(property("NRestarts")).isEqualTo("3");
+            assertThat(fio.waitFor(LIMIT.toSeconds(), TimeUnit.SECONDS)).as("fio ends").isTrue();
+            assertThat(fio.exitValue()).as("%s", Files.readString(output)).isZero();
+
+            systemctl("stop", SERVICE);
+            assertThat(property("Result")).isEqualTo("success");
+            assertThat(DEVICE).doesNotExist();
+        }
+    }
+
+    private static long serverOf(UblkControl control) {
+        return control.inspect(ID).map(DeviceStatus::serverPid).blockOptional(LIMIT).orElseThrow();
     }
 }
