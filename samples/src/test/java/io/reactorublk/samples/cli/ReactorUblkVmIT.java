@@ -6,10 +6,18 @@ import static org.awaitility.Awaitility.await;
 import com.fasterxml.jackson.jr.ob.JSON;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.RandomAccessFile;
 import java.io.StringWriter;
+import java.net.ServerSocket;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -50,6 +58,23 @@ class ReactorUblkVmIT {
         return object.toString();
     }
 
+    /** The path of the device that it serves in the foreground. What it logs comes before. */
+    private static String served(Process server) throws IOException {
+        String line = "";
+        while (line != null && !line.contains(": served")) line = server.inputReader().readLine();
+        assertThat(line).as("what it says when it serves").isNotNull();
+        return line.replaceFirst("(, after a pause.*)?: served.*", "");
+    }
+
+    private static String id(String device) {
+        return device.substring("/dev/ublkb".length());
+    }
+
+    /** How many bytes of it the kernel knows. */
+    private static long sizeOf(String device) throws IOException {
+        return 512 * Long.parseLong(Files.readString(Path.of("/sys/block", device.substring("/dev/".length()), "size")).strip());
+    }
+
     private static void tool(String... command) throws IOException, InterruptedException {
         end(new ProcessBuilder(command).redirectErrorStream(true).start());
     }
@@ -57,10 +82,19 @@ class ReactorUblkVmIT {
     private static String succeed(String... arguments) {
         StringWriter out = new StringWriter();
         StringWriter errors = new StringWriter();
-        int status = ReactorUblk.commandLine(Machine.linux(), new Signals())
-                .setOut(new PrintWriter(out, true)).setErr(new PrintWriter(errors, true)).execute(arguments);
-        assertThat(status).as(errors.toString()).isZero();
+        assertThat(execute(out, errors, arguments)).as(errors.toString()).isZero();
         return out.toString();
+    }
+
+    private static String refusal(String... arguments) {
+        StringWriter errors = new StringWriter();
+        assertThat(execute(new StringWriter(), errors, arguments)).isEqualTo(1);
+        return errors.toString();
+    }
+
+    private static int execute(StringWriter out, StringWriter errors, String... arguments) {
+        return ReactorUblk.commandLine(Machine.linux(), new Signals())
+                .setOut(new PrintWriter(out, true)).setErr(new PrintWriter(errors, true)).execute(arguments);
     }
 
     @Test
@@ -69,8 +103,8 @@ class ReactorUblkVmIT {
         Path[] replicas = {folder.resolve("replica-0"), folder.resolve("replica-1")};
         Process server = start("add", "mirror", replicas[0], replicas[1], "--create", "--size", "16M", "--foreground", "--queues", "2",
                 "--depth", "8");
-        String device = server.inputReader().readLine().replaceFirst(": served.*", "");
-        String id = device.substring("/dev/ublkb".length());
+        String device = served(server);
+        String id = id(device);
         tool("fio", "--name=verify", "--filename=" + device, "--rw=randwrite", "--bs=4k", "--size=512k", "--iodepth=8",
                 "--ioengine=libaio", "--direct=1", "--thread", "--verify=crc32c", "--verify_fatal=1", "--minimal");
 
@@ -112,6 +146,81 @@ class ReactorUblkVmIT {
         assertThat(succeed("list")).containsPattern(device + " +quiesced +8M .* none");
         assertThat(succeed("remove", id)).contains("removed");
         assertThat(Path.of(device)).doesNotExist();
+        assertThat(succeed("list")).doesNotContain(device);
+    }
+
+    /** All that may be done to it while fio writes and verifies. */
+    @Test
+    void aDeviceIsWatchedResizedRecoveredAndUpgradedWhileItIsUsed() throws IOException, InterruptedException {
+        Path file = folder.resolve("disk");
+        try (RandomAccessFile disk = new RandomAccessFile(file.toFile(), "rw")) {
+            disk.setLength(16 << 20);
+        }
+        String port;
+        try (ServerSocket free = new ServerSocket(0)) {
+            port = Integer.toString(free.getLocalPort());
+        }
+        Process first = start("add", "file", file, "--size", "8M", "--depth", "8", "--recovery", "reissue", "--metrics", port, "--foreground");
+        String device = served(first);
+        String id = id(device);
+        assertThat(succeed("features")).containsPattern("BATCH_IO +yes");
+        Path output = folder.resolve("fio");
+        Process fio = new ProcessBuilder("fio", "--name=verify", "--filename=" + device, "--rw=randwrite", "--bs=4k", "--size=2M",
+                "--ioengine=libaio", "--direct=1", "--iodepth=4", "--thinktime=100000", "--thinktime_blocks=4", "--loops=4",
+                "--verify=crc32c", "--verify_fatal=1", "--minimal").redirectErrorStream(true).redirectOutput(output.toFile()).start();
+
+        Map<?, ?> looked = (Map<?, ?>) JSON.std.listFrom(succeed("top", "--count", "1", "--interval", "3", "-o", "json")).getFirst();
+        assertThat(looked.get("path")).isEqualTo(device);
+        assertThat((int) looked.get("writes")).as("of the block layer").isPositive();
+        assertThat(((Map<?, ?>) looked.get("all"))).as("of its server").isNotNull();
+        assertThat(metrics(port)).contains("ublk_request_seconds", "device=\"" + id + "\"");
+
+        assertThat(succeed("resize", id, "16M")).contains("resized to 16M");
+        assertThat(sizeOf(device)).isEqualTo(16 << 20);
+        assertThat(refusal("resize", id, "32M")).as("more than there is").contains("16");
+        assertThat(sizeOf(device)).isEqualTo(16 << 20);
+
+        first.destroyForcibly();
+        Process second = start("recover", id, "file", file, "--foreground");
+        assertThat(served(second)).isEqualTo(device);
+        assertThat(JSON.std.mapFrom(succeed("inspect", id, "-o", "json"))).containsEntry("serverPid", (int) second.pid()).containsEntry("state", "LIVE");
+
+        Process third = start("upgrade", id, "file", file, "--foreground");
+        assertThat(served(third)).isEqualTo(device);
+        end(second);
+        assertThat(fio.isAlive()).as("it was used all the time: %s", Files.readString(output)).isTrue();
+        assertThat(fio.waitFor(LIMIT.toSeconds(), TimeUnit.SECONDS)).as("fio ends").isTrue();
+        assertThat(fio.exitValue()).as("%s", Files.readString(output)).isZero();
+
+        assertThat(succeed("stop", id)).contains("stopped");
+        end(third);
+        assertThat(Path.of(device)).doesNotExist();
+    }
+
+    private static String metrics(String port) throws IOException, InterruptedException {
+        try (HttpClient client = HttpClient.newHttpClient()) {
+            return client.send(HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/metrics")).build(),
+                    HttpResponse.BodyHandlers.ofString()).body();
+        }
+    }
+
+    @Test
+    void whatIsOrderedToFailFailsAndWhoIsOrderedToDieDies() throws IOException, InterruptedException {
+        Process server = start("add", "ram", "--size", "1M", "--depth", "8", "--fault", "EIO:write:at=64K+4K", "--die-at", "write:4", "--foreground");
+        String device = served(server);
+        String[] write = {"dd", "if=/dev/zero", "of=" + device, "bs=4k", "count=1", "oflag=direct"};
+        tool(write);
+        String[] bad = Arrays.copyOf(write, write.length + 1);
+        bad[write.length] = "seek=16";
+        assertThat(SystemPrograms.run(bad)).satisfies(result -> {
+            assertThat(result.status()).isNotZero();
+            assertThat(result.output()).contains("Input/output error");
+        });
+        tool(write);
+        assertThat(SystemPrograms.run(write).status()).as("its server dies").isNotZero();
+        assertThat(server.waitFor(LIMIT.toSeconds(), TimeUnit.SECONDS)).isTrue();
+        assertThat(server.exitValue()).isEqualTo(137);
+        assertThat(succeed("remove", "--if-dead", id(device))).contains("removed");
         assertThat(succeed("list")).doesNotContain(device);
     }
 }
