@@ -11,7 +11,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -20,7 +22,10 @@ import org.junit.jupiter.api.io.TempDir;
 class TroubleVmIT {
 
     /** More than 30 shows that the driver kills only unprivileged servers for that. */
-    private static final int PAUSE_SECONDS = Integer.getInteger("trouble.pause", 10);
+    private static final int PAUSE_SECONDS = Integer.getInteger("trouble.pause", 40);
+
+    /** Less than the dirty pages of the device. */
+    private static final long LEFT_BYTES = TroubledProcess.DEVICE_BYTES / 2;
 
     private final LinuxDevices linux = new LinuxDevices();
     private final UblkControl control = UblkControl.create(Kernel.linux(), Duration.ofSeconds(2));
@@ -167,8 +172,8 @@ class TroubleVmIT {
     }
 
     /**
-     * Server and application share a control group, and what the application writes is more than its memory: the kernel must
-     * write dirty pages back to this very device to go on.
+     * Server and application share a control group, and what the application writes is more than the memory that is left in it: the
+     * kernel must write dirty pages back to this very device to go on.
      */
     @Test
     void dirtyPagesOfTheDeviceCanBeWrittenBackWhenMemoryIsShort() throws IOException {
@@ -178,18 +183,25 @@ class TroubleVmIT {
         try {
             Files.writeString(groups.resolve("cgroup.subtree_control"), "+memory");
             Files.createDirectory(group);
-            Files.writeString(group.resolve("memory.max"), "256M");
             String[] inside = {"sh", "-c", "echo $$ > " + group + "/cgroup.procs; exec \"$@\"", "sh"};
             Path file = directory.resolve("disk.img");
             Shell.succeed("truncate", "--size=" + TroubledProcess.DEVICE_BYTES, file.toString());
             serve(inside, Trouble.NONE, file);
+            long used = Long.parseLong(Files.readString(group.resolve("memory.current")).strip());
+            Files.writeString(group.resolve("memory.max"), Long.toString(used + LEFT_BYTES));
             for (int round = 0; round < 8; round++) {
                 assertSucceeds(Shell.run("sh", "-c", "echo $$ > " + group + "/cgroup.procs; dd if=/dev/zero of=" + device
                         + " bs=1M count=32 conv=fsync"));
             }
+            Map<String, Long> events = Files.readAllLines(group.resolve("memory.events")).stream().map(line -> line.split(" ", 2))
+                    .collect(Collectors.toMap(event -> event[0], event -> Long.parseLong(event[1])));
+            assertThat(events.get("max")).as("how often it was at its limit: %s", events).isPositive();
+            assertThat(events.get("oom_kill")).as("%s", events).isZero();
+            linux.get(UblkControl.create().stop(id));
             server.destroyForcibly();
             linux.await(() -> !server.isAlive());
         } finally {
+            server.destroyForcibly();
             linux.await(() -> group.toFile().delete());
             Shell.run("umount", groups.toString());
         }
