@@ -12,6 +12,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Stream;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
@@ -23,7 +24,8 @@ import reactor.core.Disposable;
  * fio writes and verifies while the server under it is replaced again and again, or killed: it sees pauses, and no error.
  *
  * <p>How often: {@code -Dvm.args=-Dupgrades=100} within one process, {@code -Dupgrades.processes=100} between processes,
- * {@code -Dupgrades.deaths=all} at every step of a start, a recovery, a hand-over and a stop, and at some of a rehearsal.
+ * {@code -Dupgrades.deaths=all} at every step of a start, a recovery, a hand-over and a stop, and at some of a rehearsal; else at
+ * some steps, others each time, as it says.
  */
 class UpgradeVmIT extends LinuxDeviceTest {
 
@@ -36,17 +38,21 @@ class UpgradeVmIT extends LinuxDeviceTest {
 
     /** Where a supervised server is killed while its device is in use: by us while it serves, or by itself at this step. */
     private static final String SERVING = "serving";
-    private static final List<String> DEATHS = List.of(SERVING);
     private static final List<String> EVERY_DEATH = join(List.of(SERVING), Steps.RECOVERY, List.of(SERVING, SERVING));
 
     /** Where each of those ends that take over: nowhere, or it is killed. */
     private static final String NOWHERE = "nowhere";
-    private static final List<String> UPGRADE_DEATHS = Collections.nCopies(PROCESSES, NOWHERE);
+    private static final List<String> UPGRADES_ALONE = Collections.nCopies(PROCESSES, NOWHERE);
     private static final List<String> EVERY_UPGRADE_DEATH = join(rehearsing("character device", "start", "back from start"),
-            List.of("recovery", "end of the recovery"), Steps.back(Steps.RECOVERY), UPGRADE_DEATHS);
+            List.of("recovery", "end of the recovery"), Steps.back(Steps.RECOVERY), UPGRADES_ALONE);
 
     /** Where a supervised server is killed whose device nobody uses. */
     private static final List<String> EVERY_UNUSED_DEATH = join(Steps.START, Steps.back(Steps.START));
+
+    /** One of them; of an upgrade one that another one comes after. */
+    private static List<String> any(List<String> steps) {
+        return List.of(steps.get(ThreadLocalRandom.current().nextInt(steps.size())));
+    }
 
     @SafeVarargs
     private static List<String> join(List<String>... lists) {
@@ -205,9 +211,11 @@ class UpgradeVmIT extends LinuxDeviceTest {
 
     @Test
     void aServerIsKilledAndAnotherUpgradedAndNobodyNotices() throws IOException {
-        if (ALL_DEATHS) startAndStop(EVERY_UNUSED_DEATH);
-        List<String> kills = ALL_DEATHS ? EVERY_DEATH : DEATHS;
-        List<String> upgrades = ALL_DEATHS ? EVERY_UPGRADE_DEATH : UPGRADE_DEATHS;
+        startAndStop(ALL_DEATHS ? EVERY_UNUSED_DEATH : any(EVERY_UNUSED_DEATH));
+        List<String> kills = ALL_DEATHS ? EVERY_DEATH : join(List.of(SERVING), any(Steps.RECOVERY));
+        List<String> upgrades = ALL_DEATHS ? EVERY_UPGRADE_DEATH
+                : join(any(List.of("recovery", "end of the recovery")), any(Steps.back(Steps.RECOVERY)), UPGRADES_ALONE);
+        System.out.println("killed at " + kills + " and, upgraded, at " + upgrades);
         die(join(kills, List.of(NOWHERE), upgrades));
         Disposable supervision = supervise();
         try (Load load = new Load(ServerProcess.served(servers.getFirst()))) {
@@ -286,6 +294,7 @@ class UpgradeVmIT extends LinuxDeviceTest {
 
     /** Of those that die when they start or stop each is followed by another. */
     private void startAndStop(List<String> steps) throws IOException {
+        System.out.println("killed, unused, at " + steps);
         die(steps);
         Disposable supervision = supervise();
         byte[] written = new byte[DeviceContract.BLOCK];
