@@ -2,11 +2,11 @@ package io.reactorublk;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.reactorublk.target.FileTarget;
 import io.reactorublk.target.RamTarget;
+import io.reactorublk.target.StripeTarget;
 import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.IoBuffer;
 import io.reactorublk.uring.Kernel;
@@ -14,7 +14,6 @@ import io.reactorublk.uring.KernelException;
 import io.reactorublk.uring.RingConfig;
 import io.reactorublk.uring.UringFile;
 import io.reactorublk.uring.UringOpenOption;
-import io.reactorublk.target.StripeTarget;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.foreign.Arena;
@@ -22,6 +21,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -78,17 +79,48 @@ class DataModeVmIT extends LinuxDeviceTest {
         }
     }
 
-    /** A disk on a disk, both past the page cache: the pages of the upper one's applications are what the lower one gets. */
+    /** The driver finds the places of all tags taken, and the target notices nothing. */
+    @Test
+    void verifiesWhatIsRegisteredLater() throws IOException {
+        int depth = 16;
+        FileTarget file = FileTarget.of(file(DEVICE_BYTES));
+        AtomicLong registered = new AtomicLong();
+        try (Arena arena = Arena.ofShared()) {
+            IoBuffer.Segment other = new IoBuffer.Segment(arena.allocate(4096, 4096));
+            verify(UblkServer.create().size(DEVICE_BYTES).queueDepth(depth).dataMode(DataMode.ZERO_COPY).serve(queue -> {
+                for (int tag = 0; tag < depth; tag++) queue.loop().ring().updateBuffer(tag, other.memory());
+                return file.serve(queue.via(requests -> requests.doOnNext(request -> {
+                    if (request.operation().hasData() && !request.needsRegistration()) registered.incrementAndGet();
+                })));
+            }));
+        }
+        assertThat(registered).as("requests in the table").hasValue(0);
+    }
+
+    /** A disk on a disk, both past the page cache: the pages of the upper one's applications are what the lower one gets, request for request. */
     @ParameterizedTest
     @ValueSource(ints = {512, 4096})
     void pagesGoDownToADiskWithItsOwnNeeds(int blockSize) {
+        AtomicLong below = new AtomicLong();
+        AtomicLong above = new AtomicLong();
         try (RamTarget ram = new RamTarget(DEVICE_BYTES)) {
             UblkDevice lower = start(UblkServer.create().size(DEVICE_BYTES).blockSize(blockSize).dmaAlignment(blockSize)
-                    .maxSegments(8, 64 << 10).serve(ram));
+                    .maxSegments(8, 64 << 10).withoutPartitionScan().serve(counted(ram, below)));
+            BlockTarget file = FileTarget.of(lower.path()).direct();
             verify(UblkServer.create().size(DEVICE_BYTES).blockSize(blockSize).dmaAlignment(blockSize).maxSegments(8, 64 << 10)
-                    .dataMode(DataMode.ZERO_COPY).serve(FileTarget.of(lower.path()).direct()));
+                    .dataMode(DataMode.ZERO_COPY).serve(counted(file, above)));
+            assertThat(below.get()).as("none was parted below").isEqualTo(above.get());
+            verify(UblkServer.create().size(DEVICE_BYTES).blockSize(blockSize).dmaAlignment(blockSize)
+                    .dataMode(DataMode.ZERO_COPY).serve(counted(file, above)));
+            assertThat(below.get()).as("some were, without the limits").isGreaterThan(above.get());
             stop(lower);
         }
+    }
+
+    private static BlockTarget counted(BlockTarget target, AtomicLong transfers) {
+        return queue -> target.serve(queue.via(requests -> requests.doOnNext(request -> {
+            if (request.operation().hasData()) transfers.incrementAndGet();
+        })));
     }
 
     /** Or pages would go down to a disk that cannot take them. */
