@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 
 /**
  * What the ways of bytes cost: the same fio jobs in every {@link DataMode}, on a file and on a stripe of four, in one run.
@@ -33,7 +34,23 @@ public final class DataModeBenchmark {
     /** For the compiler: each block size takes other ways through a target. */
     private static final int WARM_UP_SECONDS = 4;
     private static final int MARGIN_SECONDS = 1;
-    private static final int TIMEOUT_SECONDS = 900;
+    private static final int TIMEOUT_SECONDS = 1800;
+    private static final Duration LIMIT = Duration.ofSeconds(60);
+
+    /** Enough for the buffers of all requests, wherever fio begins with them. */
+    private static final long SHARED_BYTES = (DEPTH + 1) << 20;
+
+    /** @param shared whether from memory that fio shares with the server */
+    private record Way(DataMode mode, boolean shared) {
+
+        @Override
+        public String toString() {
+            return shared ? mode + ", shared" : mode.toString();
+        }
+    }
+
+    private static final List<Way> WAYS = Stream.concat(Stream.of(DataMode.values()).map(mode -> new Way(mode, false)),
+            Stream.of(new Way(DataMode.COPY, true))).toList();
 
     private DataModeBenchmark() {}
 
@@ -55,22 +72,26 @@ public final class DataModeBenchmark {
         System.out.println("Linux " + System.getProperty("os.version") + ", Java " + Runtime.version());
         System.out.println("target  block  mode             MiB/s      IOPS  server us/request  enters/request");
         for (Map.Entry<String, BlockTarget> target : targets.entrySet()) {
-            for (DataMode mode : DataMode.values()) {                  // once for the compiler
-                run(target.getKey(), target.getValue(), mode, "4k", false);
+            for (int round = 0; round < 2; round++) {                  // for the compiler, which takes its time
+                for (Way way : WAYS) run(target.getKey(), target.getValue(), way, "4k", false);
             }
             for (String block : BLOCKS) {
-                for (DataMode mode : DataMode.values()) run(target.getKey(), target.getValue(), mode, block, true);
+                for (Way way : WAYS) run(target.getKey(), target.getValue(), way, block, true);
             }
         }
     }
 
-    private static void run(String name, BlockTarget target, DataMode mode, String block, boolean counts) throws Exception {
+    private static void run(String name, BlockTarget target, Way way, String block, boolean counts) throws Exception {
         DeviceBenchmark.Observer observer = new DeviceBenchmark.Observer();
-        UblkDevice device = UblkServer.create().size(DEVICE_BYTES).maxIoBytes(1 << 20).queueDepth(DEPTH).dataMode(mode)
-                .listener(observer).serve(target).start().block(Duration.ofSeconds(60));
-        try {
+        UblkServer server = UblkServer.create().size(DEVICE_BYTES).maxIoBytes(1 << 20).queueDepth(DEPTH).dataMode(way.mode)
+                .listener(observer).serve(target);
+        Path path = Path.of("/dev/shm/modes");
+        UblkDevice device = (way.shared ? server.sharedMemory() : server).start().block(LIMIT);
+        try (SharedMemory memory = SharedMemory.create(path, SHARED_BYTES)) {
+            if (way.shared) device.share(memory).block(LIMIT);
             Process fio = new ProcessBuilder("fio", "--name=modes", "--filename=" + device.path(), "--rw=randrw", "--bs=" + block,
                     "--ioengine=libaio", "--direct=1", "--iodepth=" + DEPTH, "--time_based",
+                    "--mem=" + (way.shared ? "mmapshared:" + path : "mmap"),
                     "--runtime=" + (WARM_UP_SECONDS + SECONDS + MARGIN_SECONDS), "--minimal")
                     .redirectOutput(ProcessBuilder.Redirect.DISCARD).redirectError(ProcessBuilder.Redirect.INHERIT).start();
             TimeUnit.SECONDS.sleep(WARM_UP_SECONDS);
@@ -83,10 +104,11 @@ public final class DataModeBenchmark {
             double requests = after.requests() - before.requests();
             double perSecond = requests * TimeUnit.SECONDS.toNanos(1) / (after.nanos() - before.nanos());
             if (!counts) return;
-            System.out.printf(Locale.ROOT, "%-6s  %5s  %-14s  %7.1f  %8.0f  %17.1f  %14.3f%n", name, block, mode,
+            System.out.printf(Locale.ROOT, "%-6s  %5s  %-14s  %7.1f  %8.0f  %17.1f  %14.3f%n", name, block, way,
                     perSecond * bytes(block) / (1 << 20), perSecond, cpu / requests / 1000, (after.enters() - before.enters()) / requests);
         } finally {
-            device.disposeLater().block(Duration.ofSeconds(60));
+            device.disposeLater().block(LIMIT);
+            Files.delete(path);
         }
     }
 
