@@ -8,11 +8,8 @@ import io.reactorublk.uring.UringFile;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
-import java.util.Queue;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 import reactor.util.Logger;
@@ -67,8 +64,8 @@ public final class BlockRequest {
     private volatile boolean handedOut;
     /** Of a READ: how far it is filled, from its start and without a gap. */
     private volatile int filled;
-    /** What was filled beyond a gap. Null while all comes in order. */
-    private volatile @Nullable Queue<Part> beyond;
+    /** What was filled beyond a gap; null while all comes in order. */
+    private volatile @Nullable LooseParts loose;
     /** Whether anything was done with its bytes, or may have been. Written by who uses them, read when nobody does any more. */
     private boolean touched;
     /** Whether an operation on its bytes has failed that its answer had not waited for. */
@@ -81,9 +78,6 @@ public final class BlockRequest {
     private volatile boolean premature;
     /** Who uses its bytes: its target until the answer, and each operation on its buffer until that has ended. */
     private volatile int users = TARGET;
-
-    /** Bytes of a READ that were filled. */
-    private record Part(int from, int end) {}
 
     BlockRequest(BlockQueue queue, int tag, Operation operation, int operationAndFlags, long offset, long length) {
         this.queue = queue;
@@ -405,28 +399,23 @@ public final class BlockRequest {
         do {
             before = filled;
             if (from > before) {
-                parts().add(new Part(from, end));
+                loose().add(from, end);
                 return;
             }
         } while (end > before && !FILLED.compareAndSet(this, before, end));
     }
 
-    private synchronized Queue<Part> parts() {                         // rare: parts that overtake each other
-        Queue<Part> parts = beyond;
-        if (parts == null) beyond = parts = new ConcurrentLinkedQueue<>();
+    private synchronized LooseParts loose() {                          // rare
+        LooseParts parts = loose;
+        if (parts == null) loose = parts = new LooseParts();
         return parts;
     }
 
     /** Whether so many are. When nobody uses them any more. */
     private boolean isFilled(int length) {
         int end = filled;
-        Queue<Part> parts = beyond;
-        if (end >= length || parts == null) return end >= length;
-        for (Part part : parts.stream().sorted(Comparator.comparingInt(Part::from)).toList()) {
-            if (part.from > end) return false;
-            end = Math.max(end, part.end);
-        }
-        return end >= length;
+        LooseParts parts = loose;
+        return end >= length || (parts != null && parts.reach(end) >= length);
     }
 
     /** Its bytes, or other bytes on their way there, as those know them who operate on them: the answer waits for them. */
