@@ -22,7 +22,7 @@ final class Fanout {
      * Who did it.
      *
      * @param done a bit for each
-     * @param failure why one of the others did not
+     * @param failure why the first of the others did not
      */
     record Outcome(int done, @Nullable Throwable failure) {}
 
@@ -69,7 +69,7 @@ final class Fanout {
         waiting &= ~bit;
         if (error == null) {
             done |= bit;
-        } else {
+        } else if (failure == null) {
             failure = error;
         }
         if (waiting == 0) {
@@ -81,7 +81,7 @@ final class Fanout {
 
     private void tooLate() {
         if (waiting == 0) return;
-        failure = new TimeoutException("no answer within " + limit.toMillis() + " ms after another replica's");
+        if (failure == null) failure = new TimeoutException("no answer within " + limit.toMillis() + " ms after another replica's");
         abandon();
         end();
     }

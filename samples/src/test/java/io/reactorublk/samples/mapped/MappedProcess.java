@@ -1,5 +1,6 @@
 package io.reactorublk.samples.mapped;
 
+import io.reactorublk.DataMode;
 import io.reactorublk.UblkServer;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -15,19 +16,20 @@ final class MappedProcess {
 
     private MappedProcess() {}
 
-    /** The process: {@code DATA MAP BYTES EXTENT_BYTES}. Says what it serves, and goes on. */
+    /** The process: {@code DATA MAP BYTES EXTENT_BYTES MODE}. Says what it serves, and goes on. */
     public static void main(String[] args) {
         MappedTarget volume = MappedTarget.open(Path.of(args[0]), Path.of(args[1]), Long.parseLong(args[2]), Integer.parseInt(args[3]));
         System.out.println(SERVING + Objects.requireNonNull(
-                UblkServer.create().size(volume.sizeBytes()).queueDepth(16).fua().serve(volume).start().block()).path());
+                UblkServer.create().size(volume.sizeBytes()).queueDepth(16).fua()
+                        .dataMode(DataMode.valueOf(args[4])).serve(volume).start().block()).path());
         Mono.never().block();
     }
 
-    static Process start(Path data, Path map, long bytes, int extentBytes) throws IOException {
+    static Process start(Path data, Path map, long bytes, int extentBytes, DataMode mode) throws IOException {
         return new ProcessBuilder(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx128m",
                 "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "--enable-native-access=ALL-UNNAMED",
                 "-cp", System.getProperty("java.class.path"), MappedProcess.class.getName(),
-                data.toString(), map.toString(), "" + bytes, "" + extentBytes)).redirectErrorStream(true).start();
+                data.toString(), map.toString(), "" + bytes, "" + extentBytes, mode.name())).redirectErrorStream(true).start();
     }
 
     /** Waits until it serves, and says what. */

@@ -93,9 +93,10 @@ class MappedVmIT {
     }
 
     /** And what was not flushed, and written until the end, has spoilt nothing. */
-    @Test
-    void whatWasFlushedSurvivesAKill() throws IOException, InterruptedException {
-        Process first = MappedProcess.start(data(), map(), VOLUME_BYTES, EXTENT_BYTES);
+    @ParameterizedTest
+    @EnumSource(names = {"COPY", "ZERO_COPY"})
+    void whatWasFlushedSurvivesAKill(DataMode mode) throws IOException, InterruptedException {
+        Process first = MappedProcess.start(data(), map(), VOLUME_BYTES, EXTENT_BYTES, mode);
         Path device = MappedProcess.served(first);
         run(fio(device, 1, "--do_verify=0", "--end_fsync=1"));
         run("blkdiscard", "-o", "0", "-l", "1M", device.toString());
@@ -108,7 +109,7 @@ class MappedVmIT {
         assertThat(load.waitFor()).as("it loses its device").isNotZero();
         Awaitility.await().atMost(LIMIT).until(() -> !Files.exists(device));
 
-        Process second = MappedProcess.start(data(), map(), VOLUME_BYTES, EXTENT_BYTES);
+        Process second = MappedProcess.start(data(), map(), VOLUME_BYTES, EXTENT_BYTES, mode);
         try {
             Path again = MappedProcess.served(second);
             run(fio(again, 1, "--verify_only"));

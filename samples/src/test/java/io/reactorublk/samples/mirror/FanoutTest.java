@@ -52,6 +52,17 @@ class FanoutTest {
     }
 
     @Test
+    void theFirstErrorIsTold() {
+        ask(0b111);
+        replicas.get(2).tryEmitError(new IllegalStateException("first"));
+        replicas.get(0).tryEmitEmpty();
+        replicas.get(1).tryEmitError(new IllegalStateException("second"));
+
+        assertThat(outcome().done()).isEqualTo(0b001);
+        assertThat(outcome().failure()).hasMessage("first");
+    }
+
+    @Test
     void whoIsSlowerThanAnotherByTheLimitIsTooLateAndCancelled() {
         ask(0b011);
         loop.advanceTimeBy(LIMIT);
