@@ -19,6 +19,7 @@ import java.time.Duration;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterAll;
@@ -39,6 +40,7 @@ class UnprivilegedVmIT extends LinuxDeviceTest {
     private static final Pattern NODE = Pattern.compile("ublk([bc])(\\d+)");
     private static final int NOBODY = 65534;
     private static final String ANSWER = "answer: ";
+    private static final Path SHARED = Path.of("/dev/shm/of-nobody");
     /** May read class path and JDK wherever they are, and no more. */
     private static final String[] AS_NOBODY = {"setpriv", "--reuid=" + NOBODY, "--regid=" + NOBODY, "--clear-groups",
         "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"};
@@ -47,7 +49,9 @@ class UnprivilegedVmIT extends LinuxDeviceTest {
 
     /** Does what it is told, a word a line, and answers with a line. */
     public static void main(String[] args) throws IOException {
-        UblkServer server = UblkServer.create().size(BYTES).queueDepth(8).maxIoBytes(64 << 10).serve(new RamTarget(BYTES));
+        RamTarget ram = new RamTarget(BYTES);
+        UblkServer server = UblkServer.create().size(BYTES).queueDepth(8).maxIoBytes(64 << 10).serve(ram);
+        AtomicLong inShared = new AtomicLong();
         BufferedReader words = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.US_ASCII));
         @Nullable UblkDevice device = null;
         try (UblkControl control = UblkControl.create()) {
@@ -63,6 +67,13 @@ class UnprivilegedVmIT extends LinuxDeviceTest {
                             holding.config().patience = Duration.ofSeconds(2);
                             device = announce(holding);
                         }
+                        case "share" -> {
+                            device = Objects.requireNonNull(server.unprivileged().sharedMemory().serve(queue -> ram.serve(queue.via(requests ->
+                                    requests.doOnNext(request -> inShared.addAndGet(request.isShared() ? 1 : 0))))).start().block(LIMIT));
+                            device.share(SharedMemory.create(SHARED, 1 << 20)).block(LIMIT);
+                            answer(device.path());
+                        }
+                        case "count" -> answer(inShared);
                         case "list" -> answer(control.list().map(seen -> seen.id() + " of " + seen.ownerUid())
                                 .collectList().block(LIMIT));
                         case "grow" -> {
@@ -252,6 +263,20 @@ class UnprivilegedVmIT extends LinuxDeviceTest {
     void rootMakesNoUnprivilegedDevice() {
         assertThatThrownBy(() -> start(UblkServer.create().size(BYTES).serve(new RamTarget(BYTES)).unprivileged()))
                 .hasMessageStartingWith("with CAP_SYS_ADMIN no unprivileged device can be made");
+    }
+
+    @Test
+    void anOrdinaryUserSharesMemory() throws IOException {
+        try {
+            Path device = user.serve("share");
+            Shell.succeed("fio", "--name=verify", "--filename=" + device, "--rw=randwrite", "--bs=4k", "--size=256k", "--iodepth=8",
+                    "--ioengine=libaio", "--direct=1", "--thread", "--mem=mmapshared:" + SHARED, "--verify=crc32c", "--verify_fatal=1",
+                    "--do_verify=1", "--minimal");
+            assertThat(Long.parseLong(user.tell("count"))).as("requests in shared memory, some of them merged").isGreaterThan(32);
+            assertThat(user.tell("remove")).isEqualTo("removed");
+        } finally {
+            Files.deleteIfExists(SHARED);
+        }
     }
 
     /** What the guard of a queue is there for; root makes 2 of the 30 s, and removes what is left. */
