@@ -42,7 +42,7 @@ class FileSystemVmIT extends LinuxDeviceTest {
     }
 
     /** The kernel does so by itself where it finds modprobe, which is not everywhere in the same place. */
-    private static void loadModule(String name) {
+    static void loadModule(String name) {
         try {
             Shell.run("modprobe", name);
         } catch (UncheckedIOException thereIsNoModprobe) {

@@ -12,7 +12,10 @@ import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
 
 /** The contracts of a file, on this machine's kernel. */
-class FileLinuxIT {
+public class FileLinuxIT {
+
+    /** Names a folder for the files of the tests, on a file system that somebody has chosen. */
+    public static final String WORLDS = LinuxWorld.WORLDS;
 
     @Nested
     class Opening extends FileOpenContract {
