@@ -173,7 +173,7 @@ class ReactorUblkVmIT {
         assertThat(looked.get("path")).isEqualTo(device);
         assertThat((int) looked.get("writes")).as("of the block layer").isPositive();
         assertThat(((Map<?, ?>) looked.get("all"))).as("of its server").isNotNull();
-        assertThat(metrics(port)).contains("ublk_request_seconds", "device=\"" + id + "\"");
+        assertThat(metrics(port)).contains("ublk_request_seconds", "device=\"ublkb" + id + "\"");
 
         assertThat(succeed("resize", id, "16M")).contains("resized to 16M");
         assertThat(sizeOf(device)).isEqualTo(16 << 20);
