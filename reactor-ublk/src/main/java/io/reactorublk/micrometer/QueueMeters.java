@@ -47,7 +47,7 @@ final class QueueMeters implements QueueListener {
     private final DistributionSummary fetched;
     private final DistributionSummary committed;
     private final Counter starved;
-    /** The loop writes it, whoever looks at the gauge reads it. */
+    /** The loop adds to it, whoever looks at the gauge reads it. */
     private final AtomicInteger inFlight = new AtomicInteger();
     /** The loop may live on, with other queues. */
     private final Disposable turnSamples;
@@ -78,8 +78,12 @@ final class QueueMeters implements QueueListener {
 
     @Override
     public void onFetched(BlockQueue queue, int count) {
-        inFlight.addAndGet(count);
+        addInFlight(count);
         fetched.record(count);
+    }
+
+    private void addInFlight(int count) {
+        inFlight.setRelease(inFlight.getPlain() + count);
     }
 
     @Override
@@ -90,7 +94,7 @@ final class QueueMeters implements QueueListener {
     /** What a commit takes along is in flight no longer, whoever has answered it: not every tag becomes a request. */
     @Override
     public void onCommitted(BlockQueue queue, int completions) {
-        inFlight.addAndGet(-completions);
+        addInFlight(-completions);
         committed.record(completions);
     }
 
