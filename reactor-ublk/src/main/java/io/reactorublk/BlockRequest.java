@@ -130,7 +130,7 @@ public final class BlockRequest {
             touched = true;
         } else if (HANDED_OUT.compareAndSet(this, false, true)) {
             try {
-                if (!touched) segment.memory().fill((byte) 0);         // what is there is another request's
+                if (!touched && isInFlight()) segment.memory().fill((byte) 0);   // what is there is another request's, and will be
             } finally {
                 buffer = bytes;
             }

@@ -218,7 +218,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
             filling.add(tag, Errno.EOPNOTSUPP.result(), data);
             return;
         }
-        CoreSubscriber<? super BlockRequest> actual = draining ? null : subscriber;
+        CoreSubscriber<? super BlockRequest> actual = draining || cancelled || target.hasEnded ? null : subscriber;
         boolean isShared = BlockRequest.isShared(operationAndFlags);
         boolean learns = isShared && waitedMillis < MOST_LEARNING_MILLIS && shared.learns();
         boolean strange = isShared && !shared.knows(tag);
@@ -541,6 +541,8 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private final class Target implements CoreSubscriber<Completion> {
 
         final Sinks.Empty<Void> ended = Sinks.empty();
+        /** At once, before the loop has got to draining. */
+        private volatile boolean hasEnded;
         private final Context context = Operators.enableOnDiscard(Context.empty(), UblkQueue.this::onDiscard);
         private @Nullable Subscription subscription;
 
@@ -562,6 +564,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
 
         @Override
         public void onError(Throwable e) {
+            hasEnded = true;
             onLoop(() -> {
                 // If it is too late to tell who starts the device; a target often cancels its queue first, which tells nothing.
                 if (whenReady.tryEmitError(e).isFailure()) LOG.error("the target of " + UblkQueue.this + " failed", e);
@@ -572,6 +575,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
 
         @Override
         public void onComplete() {
+            hasEnded = true;
             onLoop(() -> {
                 whenReady.tryEmitError(
                         new IllegalStateException("the target of " + UblkQueue.this + " ended without subscribing to it"));
