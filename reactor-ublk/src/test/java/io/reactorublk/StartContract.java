@@ -152,14 +152,6 @@ abstract class StartContract extends DeviceContract {
     }
 
     @Test
-    void whatOneLoopCannotHoldIsRefused() {
-        assertThatThrownBy(() -> start(server(target).dataMode(DataMode.ZERO_COPY).queues(2).loops(1).queueDepth(4096).maxIoBytes(BLOCK)))
-                .isInstanceOf(IllegalArgumentException.class).hasMessage("a table of 16384 buffers for the queues of one loop: fewer than "
-                        + "16384 are possible; use more loops, or less depth");
-        assertNothingIsLeft();
-    }
-
-    @Test
     void aRefusalLeavesNothingOfQueuesThatShareALoop() {
         boolean refused = true;
         for (int call = 20; refused; call++) {

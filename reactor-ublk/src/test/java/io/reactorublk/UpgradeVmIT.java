@@ -78,49 +78,6 @@ class UpgradeVmIT extends LinuxDeviceTest {
         return path;
     }
 
-    /** Applications: write at random places and read back what they wrote, until they are told to end. */
-    private static final class Load implements AutoCloseable {
-
-        /** Fields of fio's terse output, version 3. */
-        private static final int ERROR = 4;
-        private static final int READ_KIB = 5;
-        private static final int WRITTEN_KIB = 46;
-        private static final int LONGEST_WRITE_MICROS = 79;
-
-        private final Process fio;
-
-        /** Not more of them than leave an emulated machine time to start a JVM. */
-        Load(Path device) {
-            fio = Shell.start("fio", "--name=load", "--filename=" + device, "--rw=randwrite", "--bs=4k",
-                    "--size=" + UpgradeProcess.DEVICE_BYTES, "--iodepth=16", "--ioengine=libaio", "--direct=1", "--thread",
-                    "--rate_iops=100", "--time_based", "--runtime=3600", "--verify=crc32c", "--verify_fatal=1",
-                    "--verify_backlog=16", "--minimal");
-        }
-
-        /** It goes on, and each operation of it will end. */
-        boolean goesOn() {
-            return fio.isAlive();
-        }
-
-        /** @return how long a write of its took, at most */
-        Duration assertVerified() {
-            assertThat(goesOn()).as("fio goes on").isTrue();
-            fio.toHandle().destroy();                                  // ends its turn and tells; Process.destroy would not listen
-            String output = Shell.end(fio).output();
-            String[] fields = output.lines().filter(line -> line.startsWith("3;")).findFirst()
-                    .orElseThrow(() -> new AssertionError("fio told nothing: " + output)).split(";", -1);
-            assertThat(fields[ERROR]).as(output).isEqualTo("0");
-            assertThat(Long.parseLong(fields[WRITTEN_KIB])).as("KiB written").isPositive();
-            assertThat(Long.parseLong(fields[READ_KIB])).as("KiB read back").isPositive();
-            return Duration.ofNanos((long) (1000 * Double.parseDouble(fields[LONGEST_WRITE_MICROS])));
-        }
-
-        @Override
-        public void close() {
-            fio.destroyForcibly();
-        }
-    }
-
     private void printPauses(String what, Duration longestWrite) {
         pauses.sort(null);
         System.out.printf("%s under load, %d times: a pause of %d ms at least, %d in the middle, %d at most; "
@@ -136,7 +93,7 @@ class UpgradeVmIT extends LinuxDeviceTest {
     void manyServersServeOneDevice() throws IOException {
         UblkServer server = UpgradeProcess.server(file());
         UblkDevice device = start(server);
-        try (Load load = new Load(device.path())) {
+        try (FioLoad load = new FioLoad(device.path(), UpgradeProcess.DEVICE_BYTES)) {
             for (int i = 0; i < UPGRADES; i++) {
                 linux.elapse(A_LITTLE);                                // for the load to get somewhere
                 long start = System.nanoTime();
@@ -218,7 +175,7 @@ class UpgradeVmIT extends LinuxDeviceTest {
         System.out.println("killed at " + kills + " and, upgraded, at " + upgrades);
         die(join(kills, List.of(NOWHERE), upgrades));
         Disposable supervision = supervise();
-        try (Load load = new Load(ServerProcess.served(servers.getFirst()))) {
+        try (FioLoad load = new FioLoad(ServerProcess.served(servers.getFirst()), UpgradeProcess.DEVICE_BYTES)) {
             for (String step : kills) {
                 if (step.equals(SERVING)) {
                     if (servers.size() > 1) ServerProcess.served(servers.getLast());   // of the first we know
@@ -240,7 +197,7 @@ class UpgradeVmIT extends LinuxDeviceTest {
     }
 
     /** One after the other gets ready, before the last lets go, and takes over, unless it dies before; or dies when it is to let go. */
-    private void upgrade(List<String> steps, Load load) throws IOException {
+    private void upgrade(List<String> steps, FioLoad load) throws IOException {
         String last = NOWHERE;
         long start = 0;
         boolean served = true;

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.jr.ob.JSON;
+import io.reactorublk.FioLoad;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.RandomAccessFile;
@@ -164,34 +165,29 @@ class ReactorUblkVmIT {
         String device = served(first);
         String id = id(device);
         assertThat(succeed("features")).containsPattern("BATCH_IO +yes");
-        Path output = folder.resolve("fio");
-        Process fio = new ProcessBuilder("fio", "--name=verify", "--filename=" + device, "--rw=randwrite", "--bs=4k", "--size=2M",
-                "--ioengine=libaio", "--direct=1", "--iodepth=4", "--thinktime=100000", "--thinktime_blocks=4", "--loops=4",
-                "--verify=crc32c", "--verify_fatal=1", "--minimal").redirectErrorStream(true).redirectOutput(output.toFile()).start();
+        Process third;
+        try (FioLoad load = new FioLoad(Path.of(device), 8 << 20)) {
+            Map<?, ?> looked = (Map<?, ?>) JSON.std.listFrom(succeed("top", "--count", "1", "--interval", "3", "-o", "json")).getFirst();
+            assertThat(looked.get("path")).isEqualTo(device);
+            assertThat((int) looked.get("writes")).as("of the block layer").isPositive();
+            assertThat(((Map<?, ?>) looked.get("all"))).as("of its server").isNotNull();
+            assertThat(metrics(port)).contains("ublk_request_seconds", "device=\"ublkb" + id + "\"");
 
-        Map<?, ?> looked = (Map<?, ?>) JSON.std.listFrom(succeed("top", "--count", "1", "--interval", "3", "-o", "json")).getFirst();
-        assertThat(looked.get("path")).isEqualTo(device);
-        assertThat((int) looked.get("writes")).as("of the block layer").isPositive();
-        assertThat(((Map<?, ?>) looked.get("all"))).as("of its server").isNotNull();
-        assertThat(metrics(port)).contains("ublk_request_seconds", "device=\"ublkb" + id + "\"");
+            assertThat(succeed("resize", id, "16M")).contains("resized to 16M");
+            assertThat(sizeOf(device)).isEqualTo(16 << 20);
+            assertThat(refusal("resize", id, "32M")).as("more than there is").contains("16");
+            assertThat(sizeOf(device)).isEqualTo(16 << 20);
 
-        assertThat(succeed("resize", id, "16M")).contains("resized to 16M");
-        assertThat(sizeOf(device)).isEqualTo(16 << 20);
-        assertThat(refusal("resize", id, "32M")).as("more than there is").contains("16");
-        assertThat(sizeOf(device)).isEqualTo(16 << 20);
+            first.destroyForcibly();
+            Map<String, Object> second = JSON.std.mapFrom(end(start("recover", id, "file", file, "-o", "json")));
+            assertThat(second).containsEntry("path", device);
+            assertThat(JSON.std.mapFrom(succeed("inspect", id, "-o", "json"))).containsEntry("serverPid", second.get("pid")).containsEntry("state", "LIVE");
 
-        first.destroyForcibly();
-        Process second = start("recover", id, "file", file, "--foreground");
-        assertThat(served(second)).isEqualTo(device);
-        assertThat(JSON.std.mapFrom(succeed("inspect", id, "-o", "json"))).containsEntry("serverPid", (int) second.pid()).containsEntry("state", "LIVE");
-
-        Process third = start("upgrade", id, "file", file, "--foreground");
-        assertThat(served(third)).isEqualTo(device);
-        end(second);
-        assertThat(fio.isAlive()).as("it was used all the time: %s", Files.readString(output)).isTrue();
-        assertThat(fio.waitFor(LIMIT.toSeconds(), TimeUnit.SECONDS)).as("fio ends").isTrue();
-        assertThat(fio.exitValue()).as("%s", Files.readString(output)).isZero();
-
+            third = start("upgrade", id, "file", file, "--foreground");
+            assertThat(served(third)).isEqualTo(device);
+            await().atMost(LIMIT).until(() -> ProcessHandle.of(((Number) second.get("pid")).longValue()).isEmpty());
+            load.assertVerified();
+        }
         assertThat(succeed("stop", id)).contains("stopped");
         end(third);
         assertThat(Path.of(device)).doesNotExist();

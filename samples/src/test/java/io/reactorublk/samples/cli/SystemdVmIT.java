@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.reactorublk.DeviceStatus;
+import io.reactorublk.FioLoad;
 import io.reactorublk.UblkControl;
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -13,7 +14,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
-import java.util.concurrent.TimeUnit;
 import org.awaitility.core.ConditionFactory;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -164,20 +164,16 @@ class SystemdVmIT {
         systemctl("start", SERVICE);
         try (UblkControl control = UblkControl.create()) {
             patiently().until(() -> isLive(control));
-            Path output = folder.resolve("fio");
-            Process fio = new ProcessBuilder("fio", "--name=verify", "--filename=" + DEVICE, "--rw=randwrite", "--bs=4k", "--size=2M",
-                    "--ioengine=libaio", "--direct=1", "--iodepth=4", "--thinktime=100000", "--thinktime_blocks=4", "--loops=4", "--verify=crc32c", "--verify_fatal=1",
-                    "--minimal").redirectErrorStream(true).redirectOutput(output.toFile()).start();
-            for (int deaths = 1; deaths <= 3; deaths++) {
-                long pid = serverOf(control);
-                systemctl("kill", "--signal=KILL", "--kill-who=main", SERVICE);
-                patiently().until(() -> isLive(control) && serverOf(control) != pid);
-                assertThat(fio.isAlive()).as("fio goes on: %s", Files.readString(output)).isTrue();
+            try (FioLoad load = new FioLoad(DEVICE, 8 << 20)) {
+                for (int deaths = 1; deaths <= 3; deaths++) {
+                    long pid = serverOf(control);
+                    systemctl("kill", "--signal=KILL", "--kill-who=main", SERVICE);
+                    patiently().until(() -> isLive(control) && serverOf(control) != pid);
+                    assertThat(load.goesOn()).as("fio goes on").isTrue();
+                }
+                assertThat(property("NRestarts")).isEqualTo("3");
+                load.assertVerified();
             }
-            assertThat(property("NRestarts")).isEqualTo("3");
-            assertThat(fio.waitFor(LIMIT.toSeconds(), TimeUnit.SECONDS)).as("fio ends").isTrue();
-            assertThat(fio.exitValue()).as("%s", Files.readString(output)).isZero();
-
             systemctl("stop", SERVICE);
             assertThat(property("Result")).isEqualTo("success");
             assertThat(DEVICE).doesNotExist();
