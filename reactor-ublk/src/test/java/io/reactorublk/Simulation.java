@@ -359,6 +359,7 @@ final class Simulation {
     private void remove() {
         mayFail();
         device = null;
+        settle();                                                      // finds out what was answered too often just before the death
         EventLoop loop = EventLoop.start(kernel, "next process", new RingConfig(16, 32, true));
         ControlDevice control = new ControlDevice(loop, TIME_LIMIT, ControlListener.NONE);
         ublk.get(control.delete(0).onErrorResume(e -> e instanceof KernelException none && none.errno() == Errno.ENODEV, e -> Mono.empty()));
