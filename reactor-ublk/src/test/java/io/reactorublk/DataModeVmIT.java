@@ -97,7 +97,7 @@ class DataModeVmIT extends LinuxDeviceTest {
         assertThat(registered).as("requests in the table").hasValue(0);
     }
 
-    /** A disk on a disk, both past the page cache: the pages of the upper one's applications are what the lower one gets, request for request. */
+    /** A disk on a disk, both past the page cache: the pages of the upper one's applications are what the lower one gets, and none is parted. */
     @ParameterizedTest
     @ValueSource(ints = {512, 4096})
     void pagesGoDownToADiskWithItsOwnNeeds(int blockSize) {
@@ -109,7 +109,9 @@ class DataModeVmIT extends LinuxDeviceTest {
             BlockTarget file = FileTarget.of(lower.path()).direct();
             verify(UblkServer.create().size(DEVICE_BYTES).blockSize(blockSize).dmaAlignment(blockSize).maxSegments(8, 64 << 10)
                     .dataMode(DataMode.ZERO_COPY).serve(counted(file, above)));
-            assertThat(below.get()).as("none was parted below").isEqualTo(above.get());
+            assertThat(below.get()).as("none was parted below, though some may be merged").isLessThanOrEqualTo(above.get());
+            below.set(0);
+            above.set(0);
             verify(UblkServer.create().size(DEVICE_BYTES).blockSize(blockSize).dmaAlignment(blockSize)
                     .dataMode(DataMode.ZERO_COPY).serve(counted(file, above)));
             assertThat(below.get()).as("some were, without the limits").isGreaterThan(above.get());
