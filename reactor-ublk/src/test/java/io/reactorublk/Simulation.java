@@ -33,6 +33,8 @@ final class Simulation {
     /** What takes longer goes round in circles. */
     private static final int STEP_LIMIT = 200_000;
     private static final Duration TIME_LIMIT = Duration.ofMinutes(1);
+    /** Whenever nothing moves the clock does, to the deadline of a control command, for instance, that waits for a target to go on. */
+    private static final Duration SETTLING = Duration.ofMinutes(10);
     private static final int BLOCKS = 64;
     private static final int MAX_IO_BYTES = 4096;
 
@@ -386,7 +388,7 @@ final class Simulation {
         for (int i = 0; !done.getAsBoolean(); i++) {
             idle = move() ? 0 : idle + 1;
             check();
-            if (idle > 1000 || i > STEP_LIMIT || kernel.nanoTime() - start > TIME_LIMIT.toNanos()) {
+            if (idle > 1000 || i > STEP_LIMIT || kernel.nanoTime() - start > SETTLING.toNanos()) {
                 fail("no " + what + "; " + applications.outstanding() + " operations outstanding, " + footprint());
                 check();
             }
