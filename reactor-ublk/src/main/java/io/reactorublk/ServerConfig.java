@@ -5,7 +5,7 @@ import java.time.Duration;
 import org.jspecify.annotations.Nullable;
 
 /** What a {@link UblkServer} was told. Changed only while {@link UblkServer#with} holds the one reference to a copy. */
-final class ServerConfig {
+final class ServerConfig implements Cloneable {
 
     @Nullable Kernel kernel;
     @Nullable UblkControl control;
@@ -43,40 +43,11 @@ final class ServerConfig {
     Duration controlDeadline = Duration.ofSeconds(20);
 
     ServerConfig copy() {
-        ServerConfig copy = new ServerConfig();
-        copy.kernel = kernel;
-        copy.control = control;
-        copy.target = target;
-        copy.dataMode = dataMode;
-        copy.sharedMemory = sharedMemory;
-        copy.listener = listener;
-        copy.controlListener = controlListener;
-        copy.id = id;
-        copy.sizeBytes = sizeBytes;
-        copy.blockSize = blockSize;
-        copy.physicalBlockSize = physicalBlockSize;
-        copy.queues = queues;
-        copy.mostLoops = mostLoops;
-        copy.queueDepth = queueDepth;
-        copy.maxIoBytes = maxIoBytes;
-        copy.dmaAlignment = dmaAlignment;
-        copy.maxSegments = maxSegments;
-        copy.maxSegmentBytes = maxSegmentBytes;
-        copy.maxDiscardBytes = maxDiscardBytes;
-        copy.discardGranularityBytes = discardGranularityBytes;
-        copy.maxWriteZeroesBytes = maxWriteZeroesBytes;
-        copy.readOnly = readOnly;
-        copy.volatileCache = volatileCache;
-        copy.fua = fua;
-        copy.rotational = rotational;
-        copy.affinity = affinity;
-        copy.partitionScan = partitionScan;
-        copy.unprivileged = unprivileged;
-        copy.patience = patience;
-        copy.recovery = recovery;
-        copy.stopGrace = stopGrace;
-        copy.controlDeadline = controlDeadline;
-        return copy;
+        try {
+            return (ServerConfig) clone();
+        } catch (CloneNotSupportedException e) {
+            throw new AssertionError(e);
+        }
     }
 
     int loops() {
