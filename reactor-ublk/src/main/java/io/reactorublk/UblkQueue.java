@@ -29,7 +29,6 @@ import reactor.core.publisher.Sinks;
 import reactor.util.Logger;
 import reactor.util.Loggers;
 import reactor.util.concurrent.Queues;
-import reactor.util.context.Context;
 
 /**
  * One hardware queue: requests out, completions in. <b>The hot path.</b>
@@ -101,7 +100,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
     private volatile long demand;
     private volatile boolean cancelled;
 
-    private final Target target = new Target();
+    private final TargetSubscriber target = new TargetSubscriber(this);
     private final Sinks.Empty<Void> whenReady = Sinks.empty();
     private final Sinks.Empty<Void> whenStopped = Sinks.empty();
     private final Sinks.Empty<Void> whenFailed = Sinks.empty();
@@ -218,7 +217,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
             filling.add(tag, Errno.EOPNOTSUPP.result(), data);
             return;
         }
-        CoreSubscriber<? super BlockRequest> actual = draining || cancelled || target.hasEnded ? null : subscriber;
+        CoreSubscriber<? super BlockRequest> actual = draining || cancelled || target.hasEnded() ? null : subscriber;
         boolean isShared = BlockRequest.isShared(operationAndFlags);
         boolean learns = isShared && waitedMillis < MOST_LEARNING_MILLIS && shared.learns();
         boolean strange = isShared && !shared.knows(tag);
@@ -246,7 +245,9 @@ final class UblkQueue extends BlockQueue implements Subscription {
 
     @Override
     void lost(Throwable e) {
-        target.lost(e);
+        LOG.error("the subscriber of " + this + " failed in onNext", e);
+        target.cancel();
+        drain("its target failed: " + e);
     }
 
     /**
@@ -256,7 +257,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
      * exception from downstream. It is logged with the stack that emitted it, told to whoever gives the loop its time, and
      * changes nothing.
      */
-    private void complete(Completion completion) {
+    void complete(Completion completion) {
         BlockRequest request = completion.request();
         if (request.queue() != this) {
             breach("a completion was given to another queue", request + " is not of " + this);
@@ -524,7 +525,7 @@ final class UblkQueue extends BlockQueue implements Subscription {
 
     /** Completes when the target has let go of everything. */
     Mono<Void> whenTargetEnded() {
-        return target.ended.asMono();
+        return target.whenEnded();
     }
 
     /** Nothing will be heard of it any more. After the end of the loop. */
@@ -537,80 +538,32 @@ final class UblkQueue extends BlockQueue implements Subscription {
         target.cancel();
     }
 
-    /** The subscriber of a target's completions. */
-    private final class Target implements CoreSubscriber<Completion> {
-
-        final Sinks.Empty<Void> ended = Sinks.empty();
-        /** At once, before the loop has got to draining. */
-        private volatile boolean hasEnded;
-        private final Context context = Operators.enableOnDiscard(Context.empty(), UblkQueue.this::onDiscard);
-        private @Nullable Subscription subscription;
-
-        @Override
-        public Context currentContext() {
-            return context;
-        }
-
-        @Override
-        public void onSubscribe(Subscription completions) {
-            subscription = completions;
-            completions.request(Long.MAX_VALUE);
-        }
-
-        @Override
-        public void onNext(Completion completion) {
-            complete(completion);
-        }
-
-        @Override
-        public void onError(Throwable e) {
-            hasEnded = true;
-            onLoop(() -> {
-                // If it is too late to tell who starts the device; a target often cancels its queue first, which tells nothing.
-                if (whenReady.tryEmitError(e).isFailure()) LOG.error("the target of " + UblkQueue.this + " failed", e);
-                drain("its target failed: " + e);
+    /** It gets nothing more, and will answer nothing more. Any thread. */
+    void targetEnded(@Nullable Throwable failure) {
+        try {
+            loop.execute(() -> {
+                if (failure == null) {
+                    whenReady.tryEmitError(new IllegalStateException("the target of " + this + " ended without subscribing to it"));
+                    drain("its target ended");
+                } else {
+                    // If it is too late to tell who starts the device; a target often cancels its queue first, which tells nothing.
+                    if (whenReady.tryEmitError(failure).isFailure()) LOG.error("the target of " + this + " failed", failure);
+                    drain("its target failed: " + failure);
+                }
             });
-            ended.tryEmitEmpty();
-        }
-
-        @Override
-        public void onComplete() {
-            hasEnded = true;
-            onLoop(() -> {
-                whenReady.tryEmitError(
-                        new IllegalStateException("the target of " + UblkQueue.this + " ended without subscribing to it"));
-                drain("its target ended");
-            });
-            ended.tryEmitEmpty();
-        }
-
-        private void lost(Throwable e) {
-            LOG.error("the subscriber of " + UblkQueue.this + " failed in onNext", e);
-            cancel();
-            drain("its target failed: " + e);
-        }
-
-        private void cancel() {
-            if (subscription != null) subscription.cancel();
-            ended.tryEmitEmpty();
-        }
-
-        private void onLoop(Runnable task) {
-            try {
-                loop.execute(task);
-            } catch (RejectedExecutionException late) {
-                // The loop is closed, and with it everything the task would have changed.
-            }
+        } catch (RejectedExecutionException late) {
+            // The loop is closed, and with it everything the task would have changed.
         }
     }
 
     /** An operator dropped something that will not come back. Any thread. */
-    private void onDiscard(Object discarded) {
+    void discarded(Object discarded) {
         if (discarded instanceof BlockRequest request && request.queue() == this && request.answer(request.fail(Errno.EIO))) {
             LOG.warn("{} was discarded by an operator and is answered with EIO", request);
             if (request.release()) answered(request);
         }
     }
+
 
     // ------------------------------------------------------------------------------------------- what it is
 
