@@ -96,6 +96,11 @@ final class ControlDevice {
         this.name = name;
     }
 
+    /** Where its commands complete. */
+    EventLoop loop() {
+        return loop;
+    }
+
     ControlDevice with(Duration otherDeadline, ControlListener otherListener) {
         return new ControlDevice(this, otherDeadline, otherListener, namesDevices, name);
     }

@@ -8,16 +8,10 @@ import io.reactorublk.uring.RingConfig;
 import io.reactorublk.uring.abi.linux_h;
 import java.lang.foreign.Arena;
 import java.time.Duration;
-import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.BitSet;
-import java.util.Deque;
-import java.util.List;
-import java.util.concurrent.CancellationException;
+import java.util.Objects;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
-import java.util.function.Function;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import reactor.core.Disposable;
@@ -28,8 +22,8 @@ import reactor.util.Logger;
 import reactor.util.Loggers;
 
 /**
- * The life of one device: a list of steps, each with its way back. Starting walks the list; a step that fails, and the end
- * of the device, walk back over those that were done, in reverse. All on the control loop.
+ * The life of one device: {@link LifecycleSteps}. Starting walks them; one that fails, and the end of the device, walk back over
+ * those that were done. All on the control loop.
  */
 final class DeviceLifecycle {
 
@@ -38,33 +32,17 @@ final class DeviceLifecycle {
     private static final int RELEASE_PERSISTENCE = 50;
     private static final Duration RELEASE_PAUSE = Duration.ofMillis(20);
     private static final Duration RELEASE_POLL = Duration.ofMillis(1);
-    /** How long a target may take to subscribe before the device starts without it, and to end before it is cancelled. */
-    private static final Duration TARGET_PATIENCE = Duration.ofSeconds(5);
-
     /** How long a device that has stopped may stay open before its end is told all the same. */
     private static final Duration APPLICATIONS_PATIENCE = Duration.ofSeconds(2);
 
-    /** Operations of its own that a target may have under way for each tag: the mirror's eight replicas. More wait for their turn. */
-    private static final int TARGET_OPERATIONS_PER_TAG = 8;
-    /** A chain registers pages, transfers, unregisters them. */
-    private static final int ENTRIES_PER_PAGES_TRANSFER = 3;
-    /** Commits, wake-ups, cancellations. */
-    private static final int OTHER_ENTRIES = 64;
     /** Numbers that the driver has for shared memory. */
     private static final int MAX_SHARED = 1 << 16;
 
     /** What becomes of who waits for the device to start. */
     private enum Wish { WAITING, DELIVERING, DELIVERED, CANCELLED }
 
-    /** One step. {@code forward} undoes itself if it fails; {@code back} is walked only if it did not. */
-    private record Step(String name, Supplier<Mono<Void>> forward, Supplier<Mono<Void>> back) {}
-
     private final Kernel kernel;
     private final BlockTarget target;
-    private final Deque<Step> ahead = new ArrayDeque<>();
-    private final Deque<Step> done = new ArrayDeque<>();
-    private final List<ServedQueue> queues = new ArrayList<>();
-    private final List<ServedLoop> loops = new ArrayList<>();
     private final AtomicBoolean disposed = new AtomicBoolean();
     private final AtomicBoolean handingOver = new AtomicBoolean();
     private final Sinks.Empty<Void> whenDisposed = Sinks.empty();
@@ -72,11 +50,13 @@ final class DeviceLifecycle {
     private final SharedBuffers.Registered shared = new SharedBuffers.Registered(this::forget);
 
     private final EventLoop controlLoop;
+    private final LifecycleSteps steps;
     private final Disposable controlWatch;
     private @Nullable ControlDevice control;
     private volatile ServerConfig config;
     private volatile DeviceInfo info;
     private int charDevice = -1;
+    private @Nullable DeviceQueues queues;
     private final AtomicReference<Wish> wish = new AtomicReference<>(Wish.WAITING);
     private volatile @Nullable Thread deliverer;
     /** Whether the device outlives us: it is not ours yet, or no longer. */
@@ -86,8 +66,6 @@ final class DeviceLifecycle {
     private Mono<Void> stopping = Mono.empty();
     private boolean stopped;
     private boolean stuck;
-    /** Whether it was said that queues could not be bound to their CPUs. */
-    private boolean unbound;
     private @Nullable Throwable failure;
 
     private DeviceLifecycle(Kernel kernel, ServerConfig config, BlockTarget target) {
@@ -97,7 +75,8 @@ final class DeviceLifecycle {
         info = new DeviceInfo(config.id, config.queues, config.queueDepth, config.maxIoBytes, flags(config));
         controlLoop = config.control == null ? EventLoop.start(kernel, "ublk-control", CONTROL_RING) : config.control.join();
         controlWatch = controlLoop.onDispose().subscribe(nothing -> {}, this::endWithoutControl);
-        step("control device", this::openControl, this::closeControl);
+        steps = new LifecycleSteps(this, controlLoop);
+        steps.add("control device", this::openControl, this::closeControl);
     }
 
     private static long flags(ServerConfig config) {
@@ -109,12 +88,13 @@ final class DeviceLifecycle {
 
     /** A new device. */
     static Mono<UblkDevice> start(Kernel kernel, ServerConfig config, BlockTarget target) {
+        DeviceQueues.requireRoom(config);
         DeviceLifecycle life = new DeviceLifecycle(kernel, config, target);
-        life.step("features", life::requireFeatures, Mono::empty);
-        life.step("add", life::addDevice, life::deleteDevice);
-        life.step("character device", life::openCharDevice, life::closeCharDevice);
-        life.step("parameters", life::setParameters, Mono::empty);
-        life.serveWith("start", life::startDevice);
+        life.steps.add("features", life::requireFeatures, Mono::empty);
+        life.steps.add("add", life::addDevice, life::deleteDevice);
+        life.steps.add("character device", life::openCharDevice, life::closeCharDevice);
+        life.steps.add("parameters", life::setParameters, Mono::empty);
+        life.steps.add("queues", () -> life.addQueues("start", life::startDevice), Mono::empty);
         return life.begin();
     }
 
@@ -123,22 +103,24 @@ final class DeviceLifecycle {
         DeviceLifecycle life = new DeviceLifecycle(kernel, config, target);
         life.leaving = true;
         life.recovered = true;
-        life.step("recovery", () -> life.adoptDevice(id), life::deleteDevice);
-        life.step("character device", life::openCharDevice, life::closeCharDevice);
-        life.step("queues", () -> Mono.fromRunnable(() -> life.serveWith("end of the recovery", life::endRecovery)), Mono::empty);
+        life.steps.add("recovery", () -> life.adoptDevice(id), life::deleteDevice);
+        life.steps.add("character device", life::openCharDevice, life::closeCharDevice);
+        life.steps.add("queues", () -> life.addQueues("end of the recovery", life::endRecovery), Mono::empty);
         return life.begin();
     }
 
-    private void serveWith(String name, Supplier<Mono<Void>> goLive) {
-        for (int i = 0; i < config.loops(); i++) loops.add(new ServedLoop(i));
-        for (int i = 0; i < config.queues; i++) queues.add(loops.get(i % loops.size()).queue(i));
-        for (ServedLoop loop : loops) step("loop " + loop.id, loop::open, loop::close);
-        for (ServedQueue queue : queues) step("target of queue " + queue.id, queue::serve, queue::endTarget);
-        step(name, goLive, this::stopDevice);
+    /** The steps of which it is known only now how many there are. */
+    private Mono<Void> addQueues(String name, Supplier<Mono<Void>> goLive) {
+        return Mono.fromRunnable(() -> {
+            DeviceQueues opened = new DeviceQueues(kernel, config, target, control(), info, recovered, charDevice, memory, shared);
+            queues = opened;
+            opened.addTo(steps);
+            steps.add(name, goLive, this::stopDevice);
+        });
     }
 
-    private void step(String name, Supplier<Mono<Void>> forward, Supplier<Mono<Void>> back) {
-        ahead.add(new Step(name, forward, back));
+    private DeviceQueues queues() {
+        return Objects.requireNonNull(queues);
     }
 
     // ------------------------------------------------------------------------------------------- up and down
@@ -182,34 +164,13 @@ final class DeviceLifecycle {
     }
 
     private Mono<Void> up() {
-        return each(ahead, step -> (isWanted() ? forward(step) : Mono.<Void>error(new CancellationException()))
-                        .publishOn(controlLoop)
-                        .doOnSuccess(nothing -> done.push(step)))
+        return steps.up(this::isWanted)
                 .subscribeOn(controlLoop)
                 .onErrorResume(e -> down().then(Mono.error(e)));
     }
 
-    private Mono<Void> forward(Step step) {
-        return Mono.defer(() -> {
-            LOG.debug("{}: {}", this, step.name);
-            return step.forward.get();
-        });
-    }
-
-    private Mono<Void> back(Step step) {
-        return Mono.defer(() -> {
-            LOG.debug("{}: {}", this, "back from " + step.name);
-            return step.back.get();
-        });
-    }
-
     private Mono<Void> down() {
-        return each(done, step -> back(step)
-                        .onErrorResume(e -> {
-                            LOG.warn("undoing \"" + step.name + "\" of " + this + " failed; going on", e);
-                            return Mono.empty();
-                        })
-                        .publishOn(controlLoop))
+        return steps.down()
                 .then(Mono.defer(this::leaveControlLoop))
                 .then(Mono.fromRunnable(this::freeMemory));
     }
@@ -220,21 +181,9 @@ final class DeviceLifecycle {
         return others == null ? controlLoop.disposeGracefully() : Mono.fromRunnable(others::leave);
     }
 
-    /** One after the other, until none is left; a step may add some. */
-    private static Mono<Void> each(Deque<Step> steps, Function<Step, Mono<Void>> walk) {
-        return Flux.<Step>generate(sink -> {
-            Step step = steps.poll();
-            if (step == null) {
-                sink.complete();
-            } else {
-                sink.next(step);
-            }
-        }).concatMap(walk, 0).then();
-    }
-
     /** Not if the device could not be deleted: then the kernel may still write to it. */
     private void freeMemory() {
-        if (!stuck) memory.close();
+        if (!stuck && (queues == null || !queues.isStuck())) memory.close();
     }
 
     /** The end. Whoever comes first causes it, everybody learns of it. */
@@ -266,7 +215,7 @@ final class DeviceLifecycle {
                 return Mono.error(new IllegalStateException(this + " is being handed over already"));
             }
             Mono<Void> left = Flux.fromIterable(shared.all()).concatMap(this::unshare)
-                    .thenMany(Flux.fromIterable(queues).flatMap(served -> served.queue().hold())).then()
+                    .then(Mono.defer(queues()::hold))
                     .timeout(config.stopGrace, controlLoop)
                     .onErrorMap(TimeoutException.class, e -> new TimeoutException("the target of " + this
                             + " has not answered everything within " + config.stopGrace + "; it goes on"))
@@ -290,7 +239,7 @@ final class DeviceLifecycle {
     }
 
     private Mono<Void> resume() {
-        return onEveryQueue(UblkQueue::resume);
+        return queues().onEach(UblkQueue::resume);
     }
 
     Mono<Void> resize(long bytes) {
@@ -307,7 +256,7 @@ final class DeviceLifecycle {
     private Mono<Void> tell(long bytes) {
         return Mono.fromRunnable(() -> {
             config.sizeBytes = bytes;
-            for (ServedQueue served : queues) served.queue().resized(bytes);
+            queues().resized(bytes);
         });
     }
 
@@ -328,12 +277,9 @@ final class DeviceLifecycle {
      * EIO to what it held. So it is if somebody else has stopped it: nothing is left to serve.
      */
     private void watchQueues() {
-        for (ServedQueue served : queues) {
-            served.queue().whenStopped().publishOn(controlLoop).subscribe(nothing -> {}, e -> {},
-                    () -> dispose().subscribe(nothing -> {}, ignored -> {}));
-            served.queue().whenFailed().publishOn(controlLoop).subscribe(nothing -> {}, this::fail);
-            served.loop().onDispose().publishOn(controlLoop).subscribe(nothing -> {}, this::fail);
-        }
+        queues().whenStopped().publishOn(controlLoop).subscribe(nothing -> {}, e -> {},
+                () -> dispose().subscribe(nothing -> {}, ignored -> {}));
+        queues().whenFailed().publishOn(controlLoop).subscribe(nothing -> {}, this::fail);
     }
 
     private void fail(Throwable e) {
@@ -348,8 +294,7 @@ final class DeviceLifecycle {
     private void endWithoutControl(Throwable cause) {
         disposed.set(true);
         LOG.error("the control loop of {} has died, and the device ends as if this process had: \"reactor-ublk remove {}\"", this, info.id(), cause);
-        Flux.fromIterable(queues).flatMap(ServedQueue::abandon)
-                .thenMany(Flux.fromIterable(loops).flatMap(ServedLoop::abandon))
+        (queues == null ? Mono.<Void>empty() : queues.abandon())
                 .doFinally(end -> {
                     closeCharDevice();
                     if (config.control != null) config.control.leave();
@@ -411,7 +356,7 @@ final class DeviceLifecycle {
     }
 
     private ControlDevice control() {
-        return java.util.Objects.requireNonNull(control);
+        return Objects.requireNonNull(control);
     }
 
     private Mono<Void> closeControl() {
@@ -434,6 +379,7 @@ final class DeviceLifecycle {
         return recoverable.zipWhen(status -> control().params(id)).doOnNext(is -> {
             info = DeviceInfo.of(is.getT1());
             config = config.of(is.getT1(), is.getT2());
+            DeviceQueues.requireRoom(config);
         }).then(Mono.defer(() -> control().startRecovery(id)));
     }
 
@@ -557,235 +503,16 @@ final class DeviceLifecycle {
         if (failure != null || leaving) return Mono.empty();
         stopping = control().stop(info.id()).doOnSuccess(nothing -> stopped = true).cache();
         return resume().then(stopping).timeout(config.stopGrace, controlLoop)
-                .onErrorResume(TimeoutException.class, e -> onEveryQueue(queue -> queue.drain("the device stops, and its target "
+                .onErrorResume(TimeoutException.class, e -> queues().onEach(queue -> queue.drain("the device stops, and its target "
                                 + "has not answered everything within " + config.stopGrace))
                         .then(stopping.timeout(config.controlDeadline, controlLoop)))
-                .onErrorResume(TimeoutException.class, e -> Flux.fromIterable(queues)
-                        .flatMap(served -> Mono.fromSupplier(served.queue()::inUseAfterTheirAnswers).subscribeOn(served.loop()))
-                        .flatMapIterable(requests -> requests)
-                        .collectList()
+                .onErrorResume(TimeoutException.class, e -> queues().inUseAfterTheirAnswers()
                         .doOnNext(requests -> LOG.warn("{} does not stop; closing it under the kernel's requests {}", this, requests))
                         .then());
-    }
-
-    private Mono<Void> onEveryQueue(java.util.function.Consumer<UblkQueue> action) {
-        return Flux.fromIterable(queues)
-                .flatMap(served -> Mono.fromRunnable(() -> action.accept(served.queue())).subscribeOn(served.loop()))
-                .then();
     }
 
     @Override
     public String toString() {
         return info.id() < 0 ? "a ublk device" : "/dev/ublkb" + info.id();
-    }
-
-    /** A loop, and the queues that it serves: they end with it, because nothing but the end of its ring ends what they ask for. */
-    private final class ServedLoop {
-
-        private final int id;
-        private final List<ServedQueue> queues = new ArrayList<>();
-        private @Nullable EventLoop loop;
-
-        ServedLoop(int id) {
-            this.id = id;
-        }
-
-        /** To be served here. Before the loop is opened. */
-        ServedQueue queue(int number) {
-            ServedQueue queue = new ServedQueue(number, this, queues.size());
-            queues.add(queue);
-            return queue;
-        }
-
-        EventLoop loop() {
-            return java.util.Objects.requireNonNull(loop);
-        }
-
-        private Mono<Void> abandon() {
-            if (loop == null) return Mono.empty();
-            return loop.disposeGracefully()
-                    .then(Mono.<Void>fromRunnable(() -> queues.forEach(ServedQueue::free)))     // a mapping holds the device, too
-                    .onErrorComplete();
-        }
-
-        /** The thread first: what it then allocates and touches is memory of the node it is bound to. */
-        private Mono<Void> open() {
-            try {
-                String name = loops.size() == config.queues ? "q" : "l";
-                loop = EventLoop.start(kernel, "ublk-" + info.id() + "-" + name + id, ringFor(info.queueDepth() * queues.size()));
-            } catch (RuntimeException e) {
-                for (ServedQueue queue : queues) queue.free();
-                throw e;
-            }
-            Mono<Void> setUp = bind().then(Mono.<Void>fromRunnable(this::declareIoFlusher).subscribeOn(loop()))
-                    .then(Flux.fromIterable(queues).concatMap(ServedQueue::open).then());
-            return Mono.firstWithSignal(setUp, death()).onErrorResume(e -> close().then(Mono.error(e)));
-        }
-
-        /** Who waits for what a loop does would wait for ever if that dies; of an error that Reactor passes on only as a cause. */
-        private Mono<Void> death() {
-            return loop().onDispose().onErrorMap(e -> new IllegalStateException(loop().name() + " has died", e)).then(Mono.never());
-        }
-
-        /** To the CPUs whose requests come to its queues. A server that may not use them serves all the same. */
-        private Mono<Void> bind() {
-            if (!config.affinity) return Mono.empty();
-            return Flux.fromIterable(queues)
-                    .concatMap(queue -> control().affinity(info.id(), queue.id))
-                    .reduce(DeviceLifecycle::union)
-                    .flatMap(cpus -> Mono.<Void>fromRunnable(() -> kernel.schedSetaffinity(cpus))
-                            .subscribeOn(loop())
-                            .publishOn(controlLoop)
-                            .onErrorResume(KernelException.class, this::runAnywhere));
-        }
-
-        private Mono<Void> runAnywhere(KernelException refusal) {
-            if (!unbound) LOG.warn("the queues of {} run on any CPU: {}", DeviceLifecycle.this, refusal.getMessage());
-            unbound = true;
-            return Mono.empty();
-        }
-
-        /**
-         * Sized so that what a turn stages leaves with its one system call, and a completion always finds room: a full completion
-         * queue ends the fetch, and eats lent slots.
-         */
-        private RingConfig ringFor(int tags) {
-            int entries = config.dataMode == DataMode.LATE_ZERO_COPY ? ENTRIES_PER_PAGES_TRANSFER : 1;
-            int operations = Math.min(TARGET_OPERATIONS_PER_TAG * tags, (RingConfig.MAX_SUBMISSION_ENTRIES - OTHER_ENTRIES) / entries);
-            int submissions = operations * entries + OTHER_ENTRIES;
-            int completions = tags + submissions;
-            if (completions > RingConfig.MAX_COMPLETION_ENTRIES) {
-                throw new IllegalArgumentException(tags + " requests in flight on one loop: in DataMode." + config.dataMode
-                        + " " + (RingConfig.MAX_COMPLETION_ENTRIES - submissions) + " are possible; use more loops, or less depth");
-            }
-            return new RingConfig(submissions, completions, false, operations);
-        }
-
-        /** Or a page that this thread allocates could wait for a write-back that waits for this thread. */
-        private void declareIoFlusher() {
-            try {
-                kernel.prctl(linux_h.PR_SET_IO_FLUSHER(), 1);
-            } catch (KernelException e) {
-                LOG.warn("{} runs without PR_SET_IO_FLUSHER, so it can deadlock under memory pressure: {}. "
-                        + "It needs CAP_SYS_RESOURCE", loop().name(), e.getMessage());
-            }
-        }
-
-        private Mono<Void> close() {
-            return loop().disposeGracefully()
-                    .doOnTerminate(() -> queues.forEach(ServedQueue::closed))
-                    .thenMany(Flux.fromIterable(queues).concatMap(ServedQueue::detach))
-                    .then()
-                    .publishOn(controlLoop)
-                    .then(Mono.defer(this::awaitUsers))
-                    .onErrorResume(e -> {
-                        stuck = true;                                  // the loop has died, and the kernel may still use our memory
-                        return Mono.empty();
-                    })
-                    .then(Mono.fromRunnable(() -> queues.forEach(ServedQueue::free)));
-        }
-
-        /** Memory is not given back while a lost target has it written to on a loop of its own. */
-        private Mono<Void> awaitUsers() {
-            return Mono.fromSupplier(() -> queues.stream().noneMatch(ServedQueue::isInUse))
-                    .filter(unused -> unused)
-                    .repeatWhenEmpty(again -> again.delayElements(RELEASE_POLL, controlLoop))
-                    .then()
-                    .timeout(TARGET_PATIENCE, Mono.fromRunnable(() -> {
-                        LOG.warn("operations of a lost target of {} are still under way; the memory they use is never given back",
-                                DeviceLifecycle.this);
-                        stuck = true;
-                    }), controlLoop);
-        }
-    }
-
-    private static BitSet union(BitSet some, BitSet others) {
-        BitSet all = (BitSet) some.clone();
-        all.or(others);
-        return all;
-    }
-
-    /** One queue with its memory. */
-    private final class ServedQueue {
-
-        private final int id;
-        private final ServedLoop server;
-        /** Its place among the queues of its loop. */
-        private final int place;
-        private final Arena mapped = Arena.ofShared();
-        private @Nullable DataBuffers data;
-        private @Nullable FetchBuffer fetch;
-        private @Nullable UblkQueue queue;
-
-        ServedQueue(int id, ServedLoop server, int place) {
-            this.id = id;
-            this.server = server;
-            this.place = place;
-        }
-
-        EventLoop loop() {
-            return server.loop();
-        }
-
-        UblkQueue queue() {
-            return java.util.Objects.requireNonNull(queue);
-        }
-
-        private Mono<Void> open() {
-            return Mono.<Void>fromRunnable(this::setUp).subscribeOn(loop()).then(Mono.defer(() -> queue().prepare()));
-        }
-
-        private void setUp() {
-            int depth = info.queueDepth();
-            QueueMemory queueMemory =
-                    QueueMemory.allocate(config.dataMode, kernel, charDevice, id, depth, info.maxIoBytes(), shared, memory, mapped);
-            data = queueMemory.data();
-            fetch = new FetchBuffer(loop().ring(), place, queueMemory.fetchSlots(), depth);
-            BatchCommands commands = new BatchCommands(loop().ring(), charDevice, id, config.dataMode);
-            queueMemory.data().attach(loop(), charDevice, id, place, server.queues.size());
-            queue = new UblkQueue(info.id(), id, recovered, DeviceParameters.of(config), loop(), queueMemory, commands, fetch,
-                    config.listener);
-            if (info.isUnprivileged()) queue.guard(config.patience);
-        }
-
-        private void closed() {
-            if (queue != null) queue.closed();
-        }
-
-        private Mono<Void> abandon() {
-            return queue == null ? Mono.empty()
-                    : Mono.<Void>fromRunnable(() -> queue().stopped()).subscribeOn(loop()).onErrorComplete();
-        }
-
-        private boolean isInUse() {
-            return queue != null && queue.isInUse();
-        }
-
-        private Mono<Void> detach() {
-            return data == null ? Mono.empty() : data.detach();
-        }
-
-        private void free() {
-            if (fetch != null) fetch.close();
-            mapped.close();
-        }
-
-        private Mono<Void> serve() {
-            return queue().serve(config.dataMode == DataMode.USER_COPY ? new UserCopy(target) : target)
-                    .timeout(TARGET_PATIENCE, Mono.fromRunnable(() -> LOG.warn(
-                            "the target of {} has not subscribed to it within {}; starting all the same",
-                            queue(), TARGET_PATIENCE)), controlLoop)
-                    .onErrorResume(e -> endTarget().then(Mono.error(e)));
-        }
-
-        private Mono<Void> endTarget() {
-            boolean died = loop().isDisposed();                        // then nobody else is there who could tell the target
-            return Mono.fromRunnable(() -> queue().stopped()).subscribeOn(died ? controlLoop : loop())
-                    .then(queue().whenTargetEnded())
-                    .timeout(TARGET_PATIENCE, Mono.fromRunnable(() -> {
-                        LOG.warn("the target of {} has not ended within {} and is cancelled", queue(), TARGET_PATIENCE);
-                        (died ? controlLoop : loop()).execute(() -> queue().cancelTarget());
-                    }), controlLoop);
-        }
     }
 }

@@ -12,6 +12,8 @@ import io.reactorublk.uring.UringFile;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterEach;
@@ -91,9 +93,12 @@ class MemoryDataModeTest {
     @Test
     void moreRequestsThanOneRingHasRoomForAreRefused() {
         ublk.cpus(16);
-        assertThatThrownBy(() -> start(server(DataMode.LATE_COPY, new NullTarget()).queues(9).loops(1).queueDepth(4096)))
+        List<String> commands = new ArrayList<>();
+        assertThatThrownBy(() -> start(server(DataMode.LATE_COPY, new NullTarget()).queues(9).loops(1).queueDepth(4096)
+                .controlListener((command, deviceId, refusal, nanos) -> commands.add(command))))
                 .isInstanceOf(IllegalArgumentException.class).hasMessage("36864 requests in flight on one loop: in DataMode.LATE_COPY "
                         + "32768 are possible; use more loops, or less depth");
+        assertThat(commands).as("what the driver was asked").isEmpty();
         ublk.assertNothingIsLeft();
     }
 

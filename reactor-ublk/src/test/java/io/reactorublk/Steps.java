@@ -3,12 +3,12 @@ package io.reactorublk;
 import java.util.List;
 
 /**
- * The steps of a device's life, of one queue, by the names under which {@link DeviceLifecycle} logs them, for servers that are to
+ * The steps of a device's life, of one queue, by the names under which {@link LifecycleSteps} logs them, for servers that are to
  * die at one of them.
  */
 final class Steps {
 
-    static final List<String> START = List.of("control device", "features", "add", "character device", "parameters", "loop 0",
+    static final List<String> START = List.of("control device", "features", "add", "character device", "parameters", "queues", "loop 0",
             "target of queue 0", "start");
     static final List<String> RECOVERY = List.of("control device", "recovery", "character device", "queues", "loop 0",
             "target of queue 0", "end of the recovery");

@@ -18,7 +18,7 @@ import org.slf4j.LoggerFactory;
 /** Servers die at every step there is: a new one has to be in the lists. */
 class StepsTest {
 
-    private final Logger logger = (Logger) LoggerFactory.getLogger(DeviceLifecycle.class);
+    private final Logger logger = (Logger) LoggerFactory.getLogger(LifecycleSteps.class);
     private final ListAppender<ILoggingEvent> said = new ListAppender<>();
     private final MemoryUblk ublk = MemoryUblk.create();
     private final UblkServer server = UblkServer.create().kernel(ublk.kernel()).size(1 << 20).queueDepth(2).maxIoBytes(4096)
