@@ -173,7 +173,8 @@ class UpgradeVmIT extends LinuxDeviceTest {
         if (ALL_DEATHS || kind == 0) startAndStop(ALL_DEATHS ? EVERY_UNUSED_DEATH : any(EVERY_UNUSED_DEATH));
         List<String> kills = ALL_DEATHS ? EVERY_DEATH : kind == 1 ? join(List.of(SERVING), any(Steps.RECOVERY)) : List.of(SERVING);
         List<String> upgrades = ALL_DEATHS ? EVERY_UPGRADE_DEATH : kind == 2 ? join(any(UPGRADE_DEATHS), UPGRADES_ALONE) : UPGRADES_ALONE;
-        System.out.println("killed at " + kills + " and, upgraded, at " + upgrades);
+        System.out.printf("killed at %s and, upgraded, at %s; %d upgrades are not disturbed%n", kills,
+                upgrades.stream().filter(step -> !step.equals(NOWHERE)).toList(), PROCESSES);
         die(join(kills, List.of(NOWHERE), upgrades));
         Disposable supervision = supervise();
         try (FioLoad load = new FioLoad(ServerProcess.served(servers.getFirst()), UpgradeProcess.DEVICE_BYTES)) {
