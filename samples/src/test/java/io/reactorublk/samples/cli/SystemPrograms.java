@@ -73,4 +73,11 @@ final class SystemPrograms {
         assertThat(result.status()).as("%s: %s", String.join(" ", command), result.output()).isZero();
         return result.output();
     }
+
+    /** What systemd says of a unit, with something added, among those of this machine. */
+    static Result verify(Path unit, String addition) throws IOException, InterruptedException {
+        Path verified = Files.createDirectories(unit.resolveSibling("verified")).resolve(unit.getFileName());
+        Files.writeString(verified, Files.readString(unit) + addition);
+        return run("systemd-analyze", "verify", "--man=no", verified.toString());
+    }
 }

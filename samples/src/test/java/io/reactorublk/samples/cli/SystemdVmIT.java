@@ -1,7 +1,7 @@
 package io.reactorublk.samples.cli;
 
+import static io.reactorublk.samples.cli.OwnSystemd.patiently;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.awaitility.Awaitility.await;
 
 import io.reactorublk.DeviceStatus;
 import io.reactorublk.FioLoad;
@@ -11,10 +11,7 @@ import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Objects;
-import org.awaitility.core.ConditionFactory;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -22,7 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.jspecify.annotations.Nullable;
 
-/** What a real systemd makes of the unit of {@code src/main/systemd}. */
+/** What a real systemd makes of the unit for devices that are there from boot on; for the other one see {@link UdevVmIT}. */
 class SystemdVmIT {
 
     private static final Duration LIMIT = Duration.ofMinutes(2);
@@ -31,15 +28,11 @@ class SystemdVmIT {
     private static final int ID = 11;
     private static final Path DEVICE = Path.of("/dev/ublkb" + ID);
 
-    /** What the unit wants, and what each service wants: nothing here, or systemd would set up a whole machine. */
-    private static final List<String> EMPTY = List.of("sysinit.target", "basic.target", "shutdown.target", "local-fs.target",
-            "multi-user.target", "start.target");
-
     @TempDir
     Path folder;
 
     private InstalledCommand command;
-    private @Nullable Process systemd;
+    private @Nullable OwnSystemd systemd;
 
     @BeforeAll
     static void install() throws IOException {
@@ -56,7 +49,6 @@ class SystemdVmIT {
             disk.setLength(8 << 20);
         }
         arguments("");
-        for (String name : EMPTY) Files.writeString(folder.resolve(name), "[Unit]\nDefaultDependencies=no\n");
         Files.writeString(folder.resolve("modprobe@.service"), "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nExecStart=/bin/true\n");
     }
 
@@ -66,52 +58,20 @@ class SystemdVmIT {
 
     @AfterEach
     void endSystemd() throws IOException {
-        if (systemd != null) systemd.destroyForcibly();
+        if (systemd != null) systemd.close();
         command.close();
     }
 
-    // ------------------------------------------------------------------------------------------- a systemd of our own
-
-    /**
-     * The first process of a namespace of its own, with a /run of its own, so that no other one is in its way. It ends when this
-     * process does.
-     */
-    private void startSystemd() throws IOException, InterruptedException {
-        ProcessBuilder start = new ProcessBuilder("unshare", "--pid", "--mount", "--cgroup", "--uts", "--fork", "--kill-child", "--mount-proc", "bash", "-ec",
-                "mount -t tmpfs run /run; mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec " + SystemPrograms.daemon("systemd")
-                        + " --system --unit=start.target --log-target=console --show-status=no");
-        start.environment().put("container", "test");
-        start.environment().put("SYSTEMD_UNIT_PATH", folder.toString());
-        systemd = start.redirectErrorStream(true).redirectOutput(folder.resolve("systemd").toFile()).start();
-        patiently().ignoreExceptions().until(() -> run("systemctl", "is-active", "start.target").status() == 0);
-    }
-
-    private SystemPrograms.Result run(String... words) throws IOException, InterruptedException {
-        List<String> inside = new ArrayList<>(List.of("nsenter", "--target", Long.toString(first()), "--mount", "--pid"));
-        inside.addAll(List.of(words));
-        return SystemPrograms.run(inside.toArray(String[]::new));
-    }
-
-    /** The one child of {@code unshare}, which is systemd. */
-    private long first() {
-        return Objects.requireNonNull(systemd).children().findFirst().orElseThrow().pid();
+    private void startSystemd() throws IOException {
+        systemd = new OwnSystemd(folder);
     }
 
     private String systemctl(String... words) throws IOException, InterruptedException {
-        List<String> all = new ArrayList<>(List.of("systemctl"));
-        all.addAll(List.of(words));
-        SystemPrograms.Result result = run(all.toArray(String[]::new));
-        assertThat(result.status()).as("%s: %s\n%s", all, result.output(), Files.readString(folder.resolve("systemd"))).isZero();
-        return result.output().strip();
+        return Objects.requireNonNull(systemd).systemctl(words);
     }
 
     private String property(String name) throws IOException, InterruptedException {
         return systemctl("show", "--value", "--property=" + name, SERVICE);
-    }
-
-    /** Seldom, as each look takes an emulated machine its time. */
-    private static ConditionFactory patiently() {
-        return await().atMost(LIMIT).pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(500));
     }
 
     private static boolean isLive(UblkControl control) {
@@ -122,16 +82,10 @@ class SystemdVmIT {
 
     @Test
     void systemdFindsNothingWrongWithTheUnit() throws IOException, InterruptedException {
-        assertThat(verify("")).isEqualTo(new SystemPrograms.Result(0, ""));
-        assertThat(verify("[Service]\nNoSuchThing=0\n").output()).as("of what it does not know").contains("NoSuchThing");
-        assertThat(verify("[Service]\nExecStart=\nExecStart=/missing\n").status()).as("of what is not there").isNotZero();
-    }
-
-    /** With something added, among the units of this machine. */
-    private SystemPrograms.Result verify(String addition) throws IOException, InterruptedException {
-        Path unit = Files.createDirectories(folder.resolve("verified")).resolve(TEMPLATE);
-        Files.writeString(unit, Files.readString(folder.resolve(TEMPLATE)) + addition);
-        return SystemPrograms.run("systemd-analyze", "verify", "--man=no", unit.toString());
+        Path unit = folder.resolve(TEMPLATE);
+        assertThat(SystemPrograms.verify(unit, "")).isEqualTo(new SystemPrograms.Result(0, ""));
+        assertThat(SystemPrograms.verify(unit, "[Service]\nNoSuchThing=0\n").output()).as("of what it does not know").contains("NoSuchThing");
+        assertThat(SystemPrograms.verify(unit, "[Service]\nExecStart=\nExecStart=/missing\n").status()).as("of what is not there").isNotZero();
     }
 
     @Test
