@@ -2,6 +2,7 @@ package io.reactorublk.samples.cli;
 
 import io.reactorublk.uring.Kernel;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Optional;
 import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
@@ -36,6 +37,11 @@ interface Machine {
         return Optional.empty();
     }
 
+    /** Holds what is below {@code /dev}. */
+    default Node node(String name) {
+        throw new UnsupportedOperationException("a machine in memory");
+    }
+
     /** Ends this process as a SIGKILL would. */
     default void die() {
         throw new UnsupportedOperationException("a machine in memory");
@@ -57,6 +63,11 @@ interface Machine {
             @Override
             public Optional<Lines> door(int id) {
                 return Lines.to(Daemon.door(id));
+            }
+
+            @Override
+            public Node node(String name) {
+                return Node.hold(kernel(), Path.of("/dev", name));
             }
 
             @Override

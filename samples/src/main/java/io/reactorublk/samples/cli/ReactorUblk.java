@@ -3,6 +3,7 @@ package io.reactorublk.samples.cli;
 import io.reactorublk.DeviceStatus;
 import io.reactorublk.Feature;
 import io.reactorublk.UblkControl;
+import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.KernelException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -18,6 +19,8 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import picocli.AutoComplete;
 import picocli.CommandLine;
@@ -44,6 +47,8 @@ public final class ReactorUblk implements Runnable {
 
     /** A terminal's whole screen. */
     private static final String CLEAR = "\033[H\033[2J\033[3J";
+
+    private static final Pattern NODE = Pattern.compile("(?<name>ublk[bc](?<id>\\d{1,7}))(-\\d+)?");
 
     private final Machine machine;
     private final Signals signals;
@@ -149,14 +154,6 @@ public final class ReactorUblk implements Runnable {
         }
     }
 
-    /** For a rule of udev, which gives a device to whoever has made it. */
-    @Command(hidden = true, description = "Prints uid and gid of who has made an unprivileged device; exit status 1 for others.")
-    void owner(@Parameters(paramLabel = "ID", description = "N of /dev/ublkbN.") int id) {
-        DeviceStatus device = Objects.requireNonNull(with(control -> control.inspect(id)));
-        if (!device.features().contains(Feature.UNPRIVILEGED_DEV)) throw new FailedException(device.path() + " is root's");
-        output().say(device.ownerUid() + " " + device.ownerGid());
-    }
-
     @Command(description = "Shows what the ublk driver of this kernel can do.")
     void features() {
         Set<Feature> offered = Objects.requireNonNull(with(UblkControl::features));
@@ -254,6 +251,20 @@ public final class ReactorUblk implements Runnable {
             String answer = server.read(DEADLINE);
             if (Door.RESIZED.equals(answer)) return;
             throw new FailedException(answer == null ? "its server does not answer; does it stand still?" : answer);
+        }
+    }
+
+    /** For a unit that a rule of udev wants: what is root's stays root's, and a device that is gone already needs nothing. */
+    @Command(hidden = true, description = "Gives a node of an unprivileged device to the user who has made that.")
+    void give(@Parameters(paramLabel = "NODE", description = "ublkcN or ublkbN; -M behind it says nothing here.") String name) throws IOException {
+        Matcher node = NODE.matcher(name);
+        if (!node.matches()) throw new IllegalArgumentException(name + ": ublkcN or ublkbN is a node");
+        // Held before we ask whose it is: should another device get the number meanwhile, that has another node.
+        try (Node held = machine.node(node.group("name"))) {
+            DeviceStatus device = Objects.requireNonNull(with(control -> control.inspect(Integer.parseInt(node.group("id")))));
+            if (device.features().contains(Feature.UNPRIVILEGED_DEV)) held.giveTo(device.ownerUid(), device.ownerGid());
+        } catch (KernelException e) {
+            if (e.errno() != Errno.ENOENT && e.errno() != Errno.ENODEV) throw e;
         }
     }
 

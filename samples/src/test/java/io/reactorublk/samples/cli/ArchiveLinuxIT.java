@@ -24,6 +24,8 @@ import java.util.zip.ZipEntry;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the build gives to administrators, unpacked as they do it, on a machine with ublk or without. */
 class ArchiveLinuxIT {
@@ -159,10 +161,11 @@ class ArchiveLinuxIT {
                 .filteredOn(line -> line.startsWith("-rwx")).hasSize(1);
     }
 
-    @Test
-    void theUnitStartsWhatIsInstalled() throws IOException {
+    @ParameterizedTest
+    @ValueSource(strings = {"reactor-ublk@.service", "reactor-ublk-owner@.service"})
+    void theUnitStartsWhatIsInstalled(String unit) throws IOException {
         Matcher called = Pattern.compile("(?m)^Exec[A-Za-z]*=-?/usr/local/(\\S+)")
-                .matcher(Files.readString(local.resolve("lib/systemd/system/reactor-ublk@.service")));
+                .matcher(Files.readString(local.resolve("lib/systemd/system").resolve(unit)));
         assertThat(called.results().map(match -> match.group(1))).isNotEmpty().allSatisfy(path -> assertThat(local.resolve(path)).isExecutable());
     }
 
@@ -171,7 +174,7 @@ class ArchiveLinuxIT {
         try (Stream<Path> rules = Files.list(local.resolve("lib/udev/rules.d"))) {
             assertThat(rules.map(rule -> rule.getFileName().toString())).containsExactly("60-reactor-ublk.rules");
         }
-        assertThat(local.resolve("share/doc/reactor-ublk/61-reactor-ublk-unprivileged.rules")).exists();
+        assertThat(local.resolve("share/doc/reactor-ublk/61-reactor-ublk-unprivileged.rules")).content().contains("\"reactor-ublk-owner@");
     }
 
     @Test

@@ -15,7 +15,9 @@ import io.reactorublk.UblkDevice;
 import io.reactorublk.UblkServer;
 import io.reactorublk.memory.MemoryUblk;
 import io.reactorublk.target.NullTarget;
+import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.Kernel;
+import io.reactorublk.uring.KernelException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
@@ -29,6 +31,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -68,6 +71,9 @@ class ReactorUblkTest {
     /** Who comes by it. */
     private @Nullable Runnable visitor;
     private final AtomicInteger deaths = new AtomicInteger();
+    private final List<String> given = new ArrayList<>();
+    private int held;
+    private boolean nodesAreThere = true;
     private final Machine machine = new Machine() {
         @Override
         public Kernel kernel() {
@@ -82,6 +88,23 @@ class ReactorUblkTest {
         @Override
         public @Nullable Door openDoor(int id, Statistics statistics, boolean handsOver, LongConsumer resize) throws IOException {
             return ownDoor == null ? null : Door.open(ownDoor, statistics, handsOver, resize);
+        }
+
+        @Override
+        public Node node(String name) {
+            if (!nodesAreThere) throw new KernelException("open " + name, Errno.ENOENT, "");
+            held++;
+            return new Node() {
+                @Override
+                public void giveTo(int uid, int gid) {
+                    given.add("%s to %d %d".formatted(name, uid, gid));
+                }
+
+                @Override
+                public void close() {
+                    held--;
+                }
+            };
         }
 
         @Override
@@ -455,7 +478,10 @@ class ReactorUblkTest {
         String[] add = {"add", "ram", "--size=1M", "--depth=8", "--foreground", "--unprivileged"};
         serve(device -> {
             assertThat(status(device).features()).contains(Feature.UNPRIVILEGED_DEV);
-            assertThat(succeed("owner", "0")).isEqualToIgnoringNewLines("1000 1000");
+            assertThat(succeed("give", "ublkc0")).isEmpty();
+            assertThat(succeed("give", "ublkb0-4711")).isEmpty();
+            assertThat(given).containsExactly("ublkc0 to 1000 1000", "ublkb0 to 1000 1000");
+            assertThat(held).isZero();
             assertThat(succeed("list")).contains("/dev/ublkb0  live   1M");
         }, add);
         assertThat(refusal(1, "add", "ram", "--size=1M", "--foreground")).contains("Creating ublk devices needs root");
@@ -464,9 +490,15 @@ class ReactorUblkTest {
     }
 
     @Test
-    void whatIsRootsIsNobodyElses() {
+    void whatIsRootsOrGoneIsGivenToNobody() {
         start(server());
-        assertThat(refusal(1, "owner", "0")).isEqualToIgnoringNewLines("reactor-ublk: /dev/ublkb0 is root's");
+        assertThat(succeed("give", "ublkc0")).isEmpty();
+        assertThat(succeed("give", "ublkb1")).isEmpty();
+        nodesAreThere = false;
+        assertThat(succeed("give", "ublkb0")).isEmpty();
+        assertThat(given).isEmpty();
+        assertThat(held).isZero();
+        assertThat(refusal(2, "give", "sda")).contains("sda: ublkcN or ublkbN is a node");
     }
 
     @Test
