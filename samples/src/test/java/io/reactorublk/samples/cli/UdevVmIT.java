@@ -35,7 +35,6 @@ class UdevVmIT {
     private static final String UNIT = "reactor-ublk-owner@.service";
     /** The same, but a JVM of its own, as it is for users. */
     private static final String BOUNDED = "bounded@%s.service";
-    private static final int ID = 7;
     private static final int NOBODY = 65534;
     private static final int SOMEBODY_ELSE = 65533;
     private static final long BYTES = 8 << 20;
@@ -52,6 +51,10 @@ class UdevVmIT {
     private static Path held;
     private static Path unit;
     private static Set<PosixFilePermission> permissions;
+    private static int nextId = 7;
+
+    /** Another one for each test: what comes late from the one before is of another device. */
+    private final int id = nextId++;
 
     @BeforeAll
     static void loadRules() throws IOException, InterruptedException {
@@ -177,7 +180,7 @@ class UdevVmIT {
 
     @Test
     void anOrdinaryUserGetsWhatHeHasMade() throws IOException, InterruptedException {
-        Process server = serveAs(NOBODY, ID);
+        Process server = serveAs(NOBODY, id);
         try (UblkControl control = UblkControl.create()) {
             Path device = served(server);
             settle();
@@ -202,7 +205,7 @@ class UdevVmIT {
             Objects.requireNonNull(systemd).systemctl("start", BOUNDED.formatted(device.getFileName()));
             assertNode(device, NOBODY, "rw-------");
 
-            stopUnused(control, ID);
+            stopUnused(control, id);
             awaitEnd(server);
             assertThat(device).doesNotExist();
         } finally {
@@ -212,7 +215,7 @@ class UdevVmIT {
 
     @Test
     void whatRootHasMadeStaysRoots() throws IOException, InterruptedException {
-        UblkDevice device = serveAsRoot(ID);
+        UblkDevice device = serveAsRoot(id);
         try (UblkControl control = UblkControl.create()) {
             settle();
             awaitGiven(character(device.path()), 1);
@@ -221,7 +224,7 @@ class UdevVmIT {
             assertNode(device.path(), 0, "rw-rw----");
             assertThat(SystemPrograms.run(as(NOBODY, read(device.path()))).output()).contains("Permission denied");
             assertUnscheduled(device.path());
-            stopUnused(control, ID);
+            stopUnused(control, id);
         } finally {
             device.disposeLater().block(LIMIT);
         }
@@ -231,14 +234,14 @@ class UdevVmIT {
     @Test
     void aNumberThatIsUsedAgainIsTheNextOnes() throws IOException, InterruptedException {
         Files.createFile(held);
-        Process server = serveAs(NOBODY, ID);
+        Process server = serveAs(NOBODY, id);
         Process next = null;
         try (UblkControl control = UblkControl.create()) {
             Path node = served(server);
             settle();
-            control.stop(ID).block(LIMIT);
+            control.stop(id).block(LIMIT);
             awaitEnd(server);
-            UblkDevice device = serveAsRoot(ID);
+            UblkDevice device = serveAsRoot(id);
             try {
                 awaitGiven(character(node), 2);
                 settle();
@@ -250,13 +253,13 @@ class UdevVmIT {
             } finally {
                 device.disposeLater().block(LIMIT);
             }
-            next = serveAs(SOMEBODY_ELSE, ID);
+            next = serveAs(SOMEBODY_ELSE, id);
             served(next);
             awaitGiven(node, 3);
             assertNode(character(node), SOMEBODY_ELSE, "rw-------");
             assertNode(node, SOMEBODY_ELSE, "rw-------");
             assertThat(SystemPrograms.run(as(NOBODY, read(node))).output()).contains("Permission denied");
-            control.stop(ID).block(LIMIT);
+            control.stop(id).block(LIMIT);
             awaitEnd(next);
         } finally {
             Files.deleteIfExists(held);
