@@ -4,7 +4,6 @@ import io.reactorublk.uring.CompletionHandler;
 import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.KernelException;
-import io.reactorublk.abi.ublk_cmd_h;
 import io.reactorublk.uring.abi.io_uring_h;
 import java.time.Duration;
 import java.util.ArrayDeque;

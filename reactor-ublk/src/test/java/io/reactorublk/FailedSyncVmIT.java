@@ -4,7 +4,6 @@ import static java.nio.file.StandardOpenOption.READ;
 import static java.nio.file.StandardOpenOption.WRITE;
 
 import io.reactorublk.target.RamTarget;
-import io.reactorublk.uring.Errno;
 import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.FailedSyncContract;
 import io.reactorublk.uring.Kernel;

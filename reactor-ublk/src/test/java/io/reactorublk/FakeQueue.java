@@ -3,7 +3,6 @@ package io.reactorublk;
 import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.IoBuffer;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 import reactor.core.CoreSubscriber;
 import reactor.core.publisher.Mono;

@@ -1,7 +1,6 @@
 package io.reactorublk;
 
 import static io.reactorublk.DataMode.ZERO_COPY;
-import static io.reactorublk.Operation.READ;
 import static io.reactorublk.Operation.WRITE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
