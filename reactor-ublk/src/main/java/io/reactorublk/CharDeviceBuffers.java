@@ -51,6 +51,8 @@ final class CharDeviceBuffers extends DataBuffers {
     private static final int UNREGISTER = (int) ublk_cmd_h.UBLK_U_IO_UNREGISTER_IO_BUF();
     /** {@code IORING_MAX_REG_BUFFERS}. */
     private static final int MAX_TABLE = 16384;
+    /** Places for each tag, see above. */
+    private static final int NAMED_EACH = 2;
     private static final int MIN_PIECE_BYTES = 4096;
 
     private final DataMode mode;
@@ -84,17 +86,21 @@ final class CharDeviceBuffers extends DataBuffers {
         ring = loop.ring();
         requests = UringFile.borrow(loop, Path.of("/dev/ublkc"), charDevice);
         if (mode.hasMemory() || mode == DataMode.LATE_COPY) return;
-        int namedEach = mode == DataMode.ZERO_COPY ? 2 * depth : 0;
-        firstIndex = place * namedEach;
-        if (place == 0) registerTable(loop.ring(), namedEach * queues, 8 * depth * queues);
+        firstIndex = named(mode, place * depth);
+        int named = named(mode, queues * depth);
+        if (place == 0) loop.ring().registerBuffers(named, Math.min(MAX_TABLE - named, 8 * depth * queues));
     }
 
-    private static void registerTable(Ring ring, int named, int spare) {
-        if (named >= MAX_TABLE) {
-            throw new IllegalArgumentException("a table of " + named + " buffers for the queues of one loop: fewer than " + MAX_TABLE
-                    + " are possible; use more loops, or less depth");
+    /** @throws IllegalArgumentException if the table of a ring has no room for so many tags */
+    static void requireTable(DataMode mode, int tags) {
+        if (named(mode, tags) >= MAX_TABLE) {
+            throw new IllegalArgumentException(tags + " requests in flight on one loop: in DataMode." + mode + " "
+                    + (MAX_TABLE / NAMED_EACH - 1) + " are possible; use more loops, or less depth");
         }
-        ring.registerBuffers(named, Math.min(MAX_TABLE - named, spare));
+    }
+
+    private static int named(DataMode mode, int tags) {
+        return mode == DataMode.ZERO_COPY ? NAMED_EACH * tags : 0;
     }
 
     @Override

@@ -82,8 +82,9 @@ final class DeviceQueues {
 
     /** @throws IllegalArgumentException if so many requests are too many for one loop */
     static void requireRoom(ServerConfig config) {
-        int queuesOfALoop = Math.ceilDiv(config.queues, config.loops());
-        ringFor(config.dataMode, queuesOfALoop * config.queueDepth);
+        int tagsOfALoop = Math.ceilDiv(config.queues, config.loops()) * config.queueDepth;
+        ringFor(config.dataMode, tagsOfALoop);
+        CharDeviceBuffers.requireTable(config.dataMode, tagsOfALoop);
     }
 
     /**

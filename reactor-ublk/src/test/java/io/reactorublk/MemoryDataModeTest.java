@@ -92,12 +92,22 @@ class MemoryDataModeTest {
 
     @Test
     void moreRequestsThanOneRingHasRoomForAreRefused() {
+        assertRefused(DataMode.LATE_COPY, 9, "36864 requests in flight on one loop: in DataMode.LATE_COPY "
+                + "32768 are possible; use more loops, or less depth");
+    }
+
+    @Test
+    void moreRequestsThanATableHasPlacesForAreRefused() {
+        assertRefused(DataMode.ZERO_COPY, 2, "8192 requests in flight on one loop: in DataMode.ZERO_COPY "
+                + "8191 are possible; use more loops, or less depth");
+    }
+
+    private void assertRefused(DataMode mode, int queues, String why) {
         ublk.cpus(16);
         List<String> commands = new ArrayList<>();
-        assertThatThrownBy(() -> start(server(DataMode.LATE_COPY, new NullTarget()).queues(9).loops(1).queueDepth(4096)
+        assertThatThrownBy(() -> start(server(mode, new NullTarget()).queues(queues).loops(1).queueDepth(4096)
                 .controlListener((command, deviceId, refusal, nanos) -> commands.add(command))))
-                .isInstanceOf(IllegalArgumentException.class).hasMessage("36864 requests in flight on one loop: in DataMode.LATE_COPY "
-                        + "32768 are possible; use more loops, or less depth");
+                .isInstanceOf(IllegalArgumentException.class).hasMessage(why);
         assertThat(commands).as("what the driver was asked").isEmpty();
         ublk.assertNothingIsLeft();
     }

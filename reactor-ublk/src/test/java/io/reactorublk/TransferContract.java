@@ -167,14 +167,6 @@ abstract class TransferContract extends DataModeHarness {
     // ------------------------------------------------------------------------------------------- places in the table
 
     @Test
-    void moreTagsThanATableHasPlacesForAreRefused() {
-        assertThatThrownBy(() -> start(server(ZERO_COPY, target(request -> Mono.just(request.complete()))).queues(2).loops(1)
-                .queueDepth(4096).maxIoBytes(BLOCK))).isInstanceOf(IllegalArgumentException.class).hasMessage("a table of 16384 buffers "
-                        + "for the queues of one loop: fewer than 16384 are possible; use more loops, or less depth");
-        assertNothingIsLeft();
-    }
-
-    @Test
     void whereThePlaceOfATagIsOccupiedItsPagesAreRegisteredLater() {
         Path path = area();
         List<Class<?>> kinds = new CopyOnWriteArrayList<>();
