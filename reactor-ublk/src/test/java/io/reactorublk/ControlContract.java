@@ -280,13 +280,11 @@ abstract class ControlContract extends DeviceContract {
         List<String> told = new CopyOnWriteArrayList<>();
         try (UblkControl watched = UblkControl.create(fixture.kernel(), PATIENCE,
                 (command, id, refusal, nanos) -> told.add(command + " " + refusal))) {
-            Disposable stop = watched.stop(device.id()).subscribe();
-            fixture.settle();
+            Disposable stop = startStop(watched, told, device);
             stop.dispose();
             assertThat(told).last().asString().endsWith("ECANCELED");
             assertThat(fixture.get(watched.inspect(device.id())).state()).as("asked by the same").isEqualTo(DeviceStatus.State.LIVE);
-            Disposable again = watched.stop(device.id()).subscribe();
-            fixture.settle();
+            Disposable again = startStop(watched, told, device);
             again.dispose();
             assertThat(fixture.get(watched.features())).contains(Feature.BATCH_IO);
         }
@@ -298,6 +296,15 @@ abstract class ControlContract extends DeviceContract {
         fixture.get(control.stop(device.id()).onErrorComplete());         // what was cancelled may not have told its server
         awaitEnd(device);
         assertThat(fixture.get(control.list().collectList())).isEmpty();
+    }
+
+    /** When this returns the kernel has it: the device was looked at, and another command has been there and back since. */
+    private Disposable startStop(UblkControl watched, List<String> told, UblkDevice device) {
+        int before = told.size();
+        Disposable stop = watched.stop(device.id()).subscribe();
+        fixture.await(() -> told.stream().skip(before).anyMatch(line -> line.endsWith(" null")));
+        fixture.get(watched.features());
+        return stop;
     }
 
     @Test

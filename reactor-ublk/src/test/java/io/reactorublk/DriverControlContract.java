@@ -350,6 +350,7 @@ abstract class DriverControlContract extends DriverContract {
         int id = add(1, DEPTH);
         int fd = open(id);
         Answer deleted = control.send(DELETE, id);
+        await(() -> !kernel().list("/dev").contains("ublkc" + id));
         settle();
         assertThat(deleted.isThere()).isFalse();
         assertThat(errnoOf(() -> kernel().open(charDevice(id), linux_h.O_RDWR(), 0))).as("its name is gone").isEqualTo(Errno.ENOENT);

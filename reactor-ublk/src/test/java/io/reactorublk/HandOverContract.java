@@ -3,6 +3,7 @@ package io.reactorublk;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.reactorublk.uring.EventLoop;
 import io.reactorublk.uring.KernelException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -12,6 +13,7 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
@@ -55,12 +57,16 @@ abstract class HandOverContract extends DeviceContract {
     @Test
     void whatATargetHasItAnswersAndWhatComesMeanwhileIsTheNextOnes() {
         KeptDisk next = kept(content());
-        UblkDevice first = start(reissuing(queue -> queue.answer(held::hold)));
+        AtomicReference<EventLoop> loop = new AtomicReference<>();
+        UblkDevice first = start(reissuing(queue -> {
+            loop.set(queue.loop());
+            return queue.answer(held::hold);
+        }));
         Disk disk = disk(first);
         List<CompletableFuture<byte[]>> before = startReads(disk, 3);
         fixture.await(() -> held.size() == 3);
         CompletableFuture<Void> handedOver = first.handOver().toFuture();
-        fixture.settle();
+        fixture.get(Mono.<Void>empty().subscribeOn(loop.get()));         // its queue has heard of it
         CompletableFuture<byte[]> meanwhile = disk.read(place(3), BLOCK);
         fixture.settle();
         assertThat(handedOver).isNotDone();

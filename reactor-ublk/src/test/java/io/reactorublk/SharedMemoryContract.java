@@ -191,18 +191,20 @@ abstract class SharedMemoryContract extends DataModeHarness {
         CompletableFuture<Void> before = disk.read(place(1), memory.allocate(BLOCK));
         fixture.await(() -> held.size() == 1);
         CompletableFuture<Void> unshared = device.unshare(memory).toFuture();
-        fixture.settle();
-        CompletableFuture<Void> after = disk.read(place(2), memory.allocate(BLOCK));
-        fixture.settle();
+        List<CompletableFuture<Void>> reads = new ArrayList<>(List.of(before));
+        fixture.await(() -> {                                          // what comes meanwhile waits, once the kernel has begun
+            int underWay = held.size();
+            reads.add(disk.read(place(2), memory.allocate(BLOCK)));
+            fixture.settle();
+            return held.size() == underWay;
+        });
         assertThat(unshared).isNotDone();
-        assertThat(held.size()).as("what comes meanwhile waits").isEqualTo(1);
         held.answerLastFirst();
-        fixture.get(before);
         fixture.get(unshared);
         fixture.await(() -> held.size() == 1);
         assertThat(held.requests().getFirst().isShared()).isFalse();
         held.answerLastFirst();
-        fixture.get(after);
+        reads.forEach(fixture::get);
     }
 
     @Test
