@@ -7,6 +7,7 @@ import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
@@ -52,14 +53,14 @@ public final class DeviceBenchmark {
     }
 
     /** Starts a main class with "here", where there is ublk. */
-    static int startAsRoot(Class<?> main, int timeoutSeconds, String property) throws IOException, InterruptedException {
+    static int startAsRoot(Class<?> main, int timeoutSeconds, String... properties) throws IOException, InterruptedException {
         Path withUblk = Path.of("linux/with-ublk");
         if (!Files.exists(withUblk)) withUblk = Path.of("../reactor-ublk").resolve(withUblk);
-        return new ProcessBuilder(withUblk.toString(), "--tools", "fio", "--timeout", "" + timeoutSeconds,
-                System.getProperty("java.home") + "/bin/java", "-Xmx1g", "--enable-native-access=ALL-UNNAMED",
-                property,
-                "-cp", System.getProperty("java.class.path"), main.getName(), "here")
-                .inheritIO().start().waitFor();
+        List<String> command = new ArrayList<>(List.of(withUblk.toString(), "--tools", "fio", "--timeout", "" + timeoutSeconds,
+                System.getProperty("java.home") + "/bin/java", "-Xmx1g", "--enable-native-access=ALL-UNNAMED"));
+        command.addAll(List.of(properties));
+        command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName(), "here"));
+        return new ProcessBuilder(command).inheritIO().start().waitFor();
     }
 
     private static void measure() throws Exception {

@@ -26,6 +26,8 @@ import reactor.core.publisher.Flux;
 public final class ManyDevicesBenchmark {
 
     private static final int DEVICES = Integer.getInteger("devices", 64);
+    /** Only those whose name has this in it. */
+    private static final String WAY = System.getProperty("way", "");
     private static final int AT_ONCE = 8;
     private static final int BLOCK = 4096;
     private static final Duration LIMIT = Duration.ofMinutes(10);
@@ -52,7 +54,7 @@ public final class ManyDevicesBenchmark {
         if (args.length > 0 && args[0].equals("here")) {
             measure();
         } else {
-            System.exit(DeviceBenchmark.startAsRoot(ManyDevicesBenchmark.class, TIMEOUT_SECONDS, "-Ddevices=" + DEVICES));
+            System.exit(DeviceBenchmark.startAsRoot(ManyDevicesBenchmark.class, TIMEOUT_SECONDS, "-Ddevices=" + DEVICES, "-Dway=" + WAY));
         }
     }
 
@@ -61,7 +63,9 @@ public final class ManyDevicesBenchmark {
         System.out.println("Linux " + System.getProperty("os.version") + ", Java " + Runtime.version() + ", " + DEVICES + " devices");
         System.out.println("threads  workers   fds  mappings  resident KiB  locked KiB  start ms  read ms  remove ms");
         Objects.requireNonNull(CONTROL.features().block(LIMIT));       // its thread belongs to no device
-        for (Way way : WAYS) System.out.println(serve(way.server, DEVICES) + "  " + way.name);
+        for (Way way : WAYS) {
+            if (way.name.contains(WAY)) System.out.println(serve(way.server, DEVICES) + "  " + way.name);
+        }
     }
 
     /** The times are of all devices, divided by their number; so many start at once. */
