@@ -27,7 +27,7 @@ import reactor.util.retry.Retry;
 abstract class ControlContract extends DeviceContract {
 
     private static final Duration PATIENCE = Duration.ofSeconds(30);
-    private static final Duration SHORT = Duration.ofSeconds(1);
+    private static final Duration SHORT = Duration.ofSeconds(3);
     /** Were they in each other's way, this many would be enough: a ring has four workers for each CPU. */
     private static final int MANY = 20;
 

@@ -22,7 +22,7 @@ import reactor.core.publisher.Mono;
 abstract class RecoveryContract extends DeviceContract {
 
     private static final Duration PATIENCE = Duration.ofSeconds(30);
-    private static final Duration SHORT = Duration.ofSeconds(1);
+    private static final Duration SHORT = Duration.ofSeconds(3);
 
     private UblkControl control;
 

@@ -17,6 +17,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -124,16 +125,20 @@ abstract class TransferContract extends DataModeHarness {
     @EnumSource(names = {"ZERO_COPY", "LATE_ZERO_COPY"})
     void anOperationThatNeverEndsIsNamedAndKeepsNoDevice(DataMode mode) {
         Path pipe = fixture.pipe();
+        AtomicBoolean answered = new AtomicBoolean();
+        Duration deadline = Duration.ofSeconds(3);                     // it is for the start, too
         UblkDevice device = start(server(mode, target(pipe, (file, request) -> {
             request.transfer(file, 0).subscribe(nothing -> {}, cancelledWithTheLoop -> {});
+            answered.set(true);
             return Mono.just(request.complete());
-        })).stopGrace(Duration.ofMillis(100)).controlDeadline(Duration.ofSeconds(1)));
+        })).stopGrace(Duration.ofMillis(100)).controlDeadline(deadline));
         Disk disk = disk(device);
         CompletableFuture<byte[]> read = disk.read(QUIET, BLOCK);
+        fixture.await(answered::get);
         fixture.settle();
         assertThat(read).as("answered, but its pages are in use").isNotDone();
         CompletableFuture<Void> ended = device.disposeLater().toFuture();
-        fixture.elapse(Duration.ofSeconds(2));
+        fixture.elapse(deadline.plusSeconds(1));
         fixture.await(ended::isDone);
         assertFails(read);
         assertThat(log.warnings()).anySatisfy(warning -> assertThat(warning).contains("does not stop")

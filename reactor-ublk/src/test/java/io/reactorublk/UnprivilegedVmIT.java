@@ -59,7 +59,7 @@ class UnprivilegedVmIT extends LinuxDeviceTest {
                 try {
                     switch (word) {
                         case "as-root" -> device = announce(server);
-                        case "impatient" -> device = announce(server.unprivileged().controlDeadline(Duration.ofSeconds(1)));
+                        case "impatient" -> device = announce(server.unprivileged().controlDeadline(Duration.ofSeconds(3)));
                         case "serve" -> device = announce(server.unprivileged());
                         case "hold" -> device = announce(server.unprivileged().serve(queue -> queue.answer(request -> Mono.never())));
                         case "hold-for-2-s" -> {
