@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test;
 class MirrorFailureVmIT extends MirrorDeviceTest {
 
     /** With a replica that is slow: long enough for the other one on any machine. */
-    private static final Duration PATIENCE = Duration.ofSeconds(2);
+    private static final Duration PATIENCE = Duration.ofSeconds(4);
 
     @Test
     void aReplicaThatFailsUnderLoadLosesNothingAndStaysStale() throws IOException, InterruptedException {
